@@ -1,6 +1,6 @@
-"""Writes the decision table of docs/interceptions.md from vectors/interception_decisions.json.
+"""Write the decision table of docs/interceptions.md from vectors/interception_decisions.json.
 
-With `--check` it says whether the table is current, and writes nothing.
+With `--check`, report whether the table is current and write nothing.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ PAGE = ROOT / "docs" / "interceptions.md"
 BEGIN, END = "<!-- decision table: begin -->\n", "<!-- decision table: end -->\n"
 
 HEAD = (
-    "| what happens | intercepted | outcome | `interruptOnError` | without it |"
+    "| case | intercepted | outcome | `interruptOnError` | not set |"
     " `CONTINUE` | `INTERRUPT` | the caller's error |\n" + "|---" * 8 + "|\n"
 )
 
@@ -26,7 +26,7 @@ Cell = dict[str, Any]
 
 
 def table(cells: Iterable[Cell]) -> str:
-    """One line for each fault; kinds that do not differ share it."""
+    """Return one line for each fault; kinds with the same decision share it."""
     by_fault: dict[str, dict[str, list[Cell]]] = {}
     for cell in cells:
         by_fault.setdefault(cell["fault"], {}).setdefault(cell["kind"], []).append(cell)
@@ -50,11 +50,11 @@ def _decision(cells: Sequence[Cell]) -> str:
             for cell in cells
             if (cell["on_unreachable"], cell["interrupt_on_error"]) == (choice, interrupts)
         ]
-        return "stops" if cell["stops"] else _goes_on(cell)
+        return "rejects" if cell["stops"] else _continues(cell)
 
     def chosen(choice: str) -> str:
         found = {stops(choice, interrupts=True), stops(choice, interrupts=False)}
-        return found.pop() if len(found) == 1 else "as without a choice"
+        return found.pop() if len(found) == 1 else "by `interruptOnError`"
 
     columns = (
         cells[0]["outcome"],
@@ -67,8 +67,8 @@ def _decision(cells: Sequence[Cell]) -> str:
     return " | ".join(columns)
 
 
-def _goes_on(cell: Cell) -> str:
-    return "goes on, changed" if cell["message"] == "replaced" else "goes on"
+def _continues(cell: Cell) -> str:
+    return "continues, changed" if cell["message"] == "replaced" else "continues"
 
 
 def _error(cells: Sequence[Cell]) -> str:
@@ -79,7 +79,7 @@ def _error(cells: Sequence[Cell]) -> str:
 
 
 def page_with(text: str, fresh: str) -> str:
-    """The page with `fresh` between its marks. Raise `ValueError` when it has none."""
+    """Return the page with `fresh` between its marks. Raise `ValueError` if it has no marks."""
     before, _, rest = text.partition(BEGIN)
     _, mark, after = rest.partition(END)
     if not mark:
@@ -88,7 +88,7 @@ def page_with(text: str, fresh: str) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Returns the exit status: 0, or 1 when the check found differences."""
+    """Return the exit status: 0, or 1 if the check found differences."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--check", action="store_true", help="compare, write nothing")
     check = parser.parse_args(arguments).check

@@ -63,9 +63,7 @@ class Order(BaseModel):
 
 
 app = FastAPI(lifespan=lifespan)
-app.add_middleware(
-    OutriderMiddleware, engine=engine, service="acme.Shop", identify=identify, refuse_others=True
-)
+app.add_middleware(OutriderMiddleware, engine=engine, service="acme.Shop", identify=identify)
 app.mount("/outrider", engine.api())
 
 

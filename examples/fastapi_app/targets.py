@@ -35,16 +35,19 @@ async def verified(request: Request, name: str) -> dict[str, Any]:
 
 @app.post("/discount")
 async def discount(request: Request) -> dict[str, Any]:
-    """Rewrite the request: ten or more are cheaper. The answer replaces the message."""
+    """Rewrite the request: ten or more are cheaper. The answer replaces the message, whole."""
     message = (await verified(request, "discount"))["request"]
-    return {**message, "price": 9} if message["amount"] >= CHEAPER_FROM else message
+    order = message["body"]
+    return (
+        {**message, "body": {**order, "price": 9}} if order["amount"] >= CHEAPER_FROM else message
+    )
 
 
 @app.post("/limit")
 async def limit(request: Request) -> dict[str, Any]:
     """Refuse what is too much: these two names make the answer an error for the caller."""
     message = (await verified(request, "limit"))["request"]
-    if message["amount"] > MOST:
+    if message["body"]["amount"] > MOST:
         return {"forwardedStatusCode": 403, "forwardedErrorMessage": f"no more than {MOST}"}
     return message
 
@@ -53,7 +56,7 @@ async def limit(request: Request) -> dict[str, Any]:
 async def greeting(request: Request) -> dict[str, Any]:
     """Add to the response; it comes with the request that it answers."""
     call = await verified(request, "greeting")
-    return {**call["response"], "greeting": f"thank you, {call['userID']}"}
+    return {"body": {**call["response"]["body"], "greeting": f"thank you, {call['userID']}"}}
 
 
 @app.post("/events")

@@ -130,7 +130,8 @@ def places() -> tuple[_Place, ...]:
         place
         for name in sorted(OF_CALLERS | OTHERS | {_SENT})
         for place in _calls_by_name().get(name, ())
-        if name != _SENT or isinstance(place.call.func, ast.Name)
+        if name != _SENT
+        or (place.path.startswith("api/") and isinstance(place.call.func, ast.Name))
     )
 
 

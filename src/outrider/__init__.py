@@ -1,3 +1,3 @@
-"""ZITADEL Actions v2 on its own feet: targets, executions, deliveries that are never lost."""
+"""outrider is a standalone Python server that implements ZITADEL Actions v2."""
 
 __version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""Clock, randomness and identifiers: the one file where they come from."""
+"""Clock, randomness and identifiers. No other module reads a clock or makes random values."""
 
 from __future__ import annotations
 

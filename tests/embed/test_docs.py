@@ -11,7 +11,7 @@ import pytest
 
 TEXT = (Path(__file__).parents[2] / "docs" / "embedding.md").read_text(encoding="utf-8")
 PROGRAMS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
-OUTPUTS = ["{'amount': 2} request/acme.v1.Shop/Create\n", "", ""]
+OUTPUTS = ["{'amount': 2} request/acme.v1.Shop/Create\n", "", "", ""]
 
 
 @pytest.mark.parametrize(("program", "output"), list(zip(PROGRAMS, OUTPUTS, strict=True)))

@@ -31,11 +31,11 @@ async def test_a_program_reads_why_nothing_is_stored_and_goes_on(postgres_url, t
     async with engine_on(postgres_url, tmp_path) as engine:
         await engine.register_methods([METHOD])
         await engine.register_event_types(["order.paid"])
-        execute(postgres_url, "ALTER TABLE events RENAME TO gone")
+        execute(postgres_url, "ALTER TABLE outrider.events RENAME TO gone")
         with pytest.raises(Unavailable) as refused:
             await engine.publish(EVENT)
         intercepted = await engine.intercept_request(METHOD, {"amount": 1})
-        execute(postgres_url, "ALTER TABLE gone RENAME TO events")
+        execute(postgres_url, "ALTER TABLE outrider.gone RENAME TO events")
         result = await engine.publish(EVENT)
 
     assert "SQLSTATE 42P01): nothing of this call was stored" in str(refused.value)

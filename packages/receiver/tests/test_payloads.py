@@ -1,4 +1,4 @@
-"""What calls say, typed: the contract's fields, all of them, and nothing lost."""
+"""Payloads of calls: every field is typed, and no member is lost."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def normal(value):
 
 def test_the_contracts_example_of_an_event():
     """
-    The very bytes of the contract.
+    The bytes of docs/contract.md#body-of-an-event.
     """
     body = (
         b'{"aggregateID":"1","aggregateType":"user","resourceOwner":"2","instanceID":"3",'

@@ -1,7 +1,7 @@
-"""Answers checked against the JSON Schemas that applications gave to their methods.
+"""Check answers against the JSON Schemas that applications gave to their methods.
 
-The schemas come from callers: references stay inside the schema, patterns take linear time, and
-what would make a checker busy for long is refused.
+Callers write the schemas, so a schema is refused if its references leave it, if its patterns do not
+run in linear time, or if checking it would take long.
 """
 
 from __future__ import annotations

@@ -49,16 +49,21 @@ async def open_store(
     node: int = 0,
     announce: Announce = lambda _: None,
     processes: int = 1,
+    beside_tables: bool = False,
 ) -> AsyncIterator[AppContext]:
     """Open the store, its schema up to date. Identifiers of different nodes are never the same.
 
     `node` is this process's number among those on one data directory; a store of several nodes
     gives numbers itself. `announce` gets a sentence when the start has to wait. The database must
-    have connections for so many `processes`. Raise `StartupError` for a wrong or lost master key,
+    have connections for so many `processes`; with `beside_tables` it is an application's. Raise `StartupError` for a wrong or lost master key,
     for a database that cannot be used or takes no writes, and for data of a newer release.
     """
     async with open_database(
-        settings, now=Runtime().now(), announce=announce, processes=processes
+        settings,
+        now=Runtime().now(),
+        announce=announce,
+        processes=processes,
+        beside_tables=beside_tables,
     ) as store:
         with as_startup_errors(settings):
             runtime = await asyncio.to_thread(_runtime, store, node)

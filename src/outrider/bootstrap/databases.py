@@ -66,6 +66,10 @@ class OpenStore(Store, Protocol):
         """The instance that exists from the first start on."""
         ...
 
+    def close(self) -> None:
+        """Finish all units that were passed in, then close."""
+        ...
+
     def watch_commits(self, watch: Watch) -> None:
         """Tell it of every commit from now on."""
         ...
@@ -73,15 +77,24 @@ class OpenStore(Store, Protocol):
 
 @asynccontextmanager
 async def open_database(
-    settings: Settings, *, now: datetime, announce: Announce, processes: int = 1
+    settings: Settings,
+    *,
+    now: datetime,
+    announce: Announce,
+    processes: int = 1,
+    beside_tables: bool = False,
 ) -> AsyncIterator[OpenStore]:
     """Open what `settings` name, with its secrets checked. It must do for so many `processes`.
+
+    `beside_tables`: a database of PostgreSQL is an application's, and has tables of its own.
 
     Raise `StartupError` for a wrong or lost master key, for a database that cannot be used, or not
     within half a minute, and for data of a newer release.
     """
     try:
-        async with await _choose_store(settings, now, announce, processes) as store:
+        async with await _choose_store(
+            settings, now, announce, processes=processes, beside_tables=beside_tables
+        ) as store:
             await asyncio.to_thread(store.check_secrets)
             yield store
     except WrongMasterKey as failure:
@@ -125,7 +138,7 @@ def postgres_driver() -> str:
     return postgres_inspect.driver()
 
 
-def inspect_postgres(url: str) -> DatabaseInspection:
+def inspect_postgres(url: str, schema: str | None = None) -> DatabaseInspection:
     """What the database says of itself; nothing is changed. Call `postgres_driver` before.
 
     Raise `StartupError`, without secrets, when it cannot be reached.
@@ -133,18 +146,20 @@ def inspect_postgres(url: str) -> DatabaseInspection:
     from outrider.adapters.sql.stores import postgres_inspect  # noqa: PLC0415
 
     try:
-        return postgres_inspect.inspect(url)
+        return postgres_inspect.inspect(url, schema)
     except CannotOpen as failure:
         text = f"{failure}; {failure.advice}" if failure.advice else str(failure)
         raise StartupError(text) from None
 
 
 async def _choose_store(
-    settings: Settings, now: datetime, announce: Announce, processes: int
+    settings: Settings, now: datetime, announce: Announce, *, processes: int, beside_tables: bool
 ) -> AbstractAsyncContextManager[OpenStore]:
     url = settings.postgres_url
     if url is not None:
-        return await _postgres_store(settings, url, now, announce, processes)
+        return await _postgres_store(
+            settings, url, now, announce, processes=processes, beside_tables=beside_tables
+        )
     sealing = Sealing(_sqlite_master_key(settings))
     # After the search for the key: a database without one is data that cannot be read.
     _make_private(settings.database_file)
@@ -152,7 +167,13 @@ async def _choose_store(
 
 
 async def _postgres_store(
-    settings: Settings, url: str, now: datetime, announce: Announce, processes: int
+    settings: Settings,
+    url: str,
+    now: datetime,
+    announce: Announce,
+    *,
+    processes: int,
+    beside_tables: bool,
 ) -> AbstractAsyncContextManager[OpenStore]:
     try:
         from outrider.adapters.sql.stores import postgres_open  # noqa: PLC0415
@@ -160,7 +181,13 @@ async def _postgres_store(
         raise StartupError(_NO_DRIVER) from None
     path = settings.data_dir / MASTER_KEY_FILE
     if settings.master_key is None and not path.exists():
-        is_sealed = await asyncio.to_thread(postgres_open.is_sealed, url, announce=announce)
+        is_sealed = await asyncio.to_thread(
+            postgres_open.is_sealed,
+            url,
+            announce=announce,
+            schema=settings.database_schema,
+            beside_tables=beside_tables,
+        )
         if is_sealed:
             raise StartupError(
                 f"{_database_name(settings)} was sealed with a master key that this node has not:"
@@ -169,7 +196,13 @@ async def _postgres_store(
             )
     sealing = Sealing(settings.master_key or _master_key_in_file(path))
     return postgres_open.open_postgres(
-        url, sealing, now=now, announce=announce, processes=processes
+        url,
+        sealing,
+        now=now,
+        announce=announce,
+        processes=processes,
+        schema=settings.database_schema,
+        beside_tables=beside_tables,
     )
 
 
@@ -177,8 +210,9 @@ def _sqlite_master_key(settings: Settings) -> bytes:
     if settings.master_key is not None:
         return settings.master_key
     path = settings.data_dir / MASTER_KEY_FILE
-    # A new key would not open what the lost one sealed: say so instead of making one.
-    if not path.exists() and settings.database_file.exists():
+    # A new key would not open what the lost one sealed: say so instead of making one. Another
+    # process may be making both right now, the key first.
+    if settings.database_file.exists() and not path.exists():
         raise StartupError(
             f"{path} is missing, and {settings.database_file} was sealed with it: put it back,"
             " or give it in OUTRIDER_MASTER_KEY"

@@ -97,7 +97,9 @@ async def open_engine(
         log_service_links(log)
         lock = await _lock_directory(stack, settings, options, log)
         check_files(settings, log)
-        context = await stack.enter_async_context(open_store(settings, node=lock.node))
+        context = await stack.enter_async_context(
+            open_store(settings, node=lock.node, beside_tables=True)
+        )
         if lock.is_exclusive:
             await prepare(settings, context, lambda text: log.info("engine.prepared", note=text))
         await stack.enter_async_context(sample_gauges(context.metrics, "engine"))
@@ -162,7 +164,9 @@ async def _deliver(settings: Settings, context: AppContext, log: Any) -> AsyncIt
         finally:
             rescuing.cancel()
             worker.stop()
-            await working
+            # Where the loop has ended before the engine was closed, it has cancelled its tasks.
+            if not working.cancelled():
+                await working
 
 
 def _components(

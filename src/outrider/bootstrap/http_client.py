@@ -1,4 +1,4 @@
-"""Calls to targets: which payload types can be sent, and by which client."""
+"""Wire the calls to targets: payload types and HTTP client."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every service of the API with its handlers and their use cases, on an open store."""
+"""Wire every service of the API: its handlers and their use cases on an open store."""
 
 from __future__ import annotations
 

@@ -30,6 +30,7 @@ MAX_DRAIN_SECONDS = 3600.0
 MIN_PERIOD_SECONDS = 60.0
 MAX_PERIOD_SECONDS = 36_500 * 86_400.0
 
+_MAX_NAME_BYTES = 63
 _SQLITE = "sqlite:///"
 _POSTGRES = ("postgresql://", "postgres://")
 _STANDARD = str.maketrans("-_", "+/")  # the two alphabets of RFC 4648
@@ -136,6 +137,15 @@ def read_database_url(text: str) -> str:
             " postgresql://USER:PASSWORD@HOST/DATABASE"
         )
     return _SQLITE + str(read_path(text.removeprefix(_SQLITE)))
+
+
+def read_schema(text: str) -> str:
+    """The name of a schema of PostgreSQL."""
+    if not text.isprintable() or not 0 < len(text.encode()) <= _MAX_NAME_BYTES:
+        raise ValueError(f"must be a name of at most {_MAX_NAME_BYTES} bytes")
+    if text.startswith("pg_") or text == "information_schema":
+        raise ValueError("is a schema of PostgreSQL itself: name another one, such as outrider")
+    return text
 
 
 def is_postgres(database_url: str) -> bool:

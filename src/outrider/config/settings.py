@@ -29,6 +29,7 @@ from outrider.config.parsers import (
     read_period,
     read_proxy_url,
     read_relay_sources,
+    read_schema,
     read_seconds,
     read_whole_number,
     read_yes_or_no,
@@ -108,6 +109,14 @@ class Settings:
         default=None,
         default_text="a file in the data directory",
         secret=True,
+    )
+    database_schema: str | None = _declare(
+        read_schema,
+        "Schema of PostgreSQL that the tables are in; made when it is missing. See "
+        "[Beside other tables](../postgresql.md#beside-other-tables).",
+        default=None,
+        default_text="where tables of outrider are, else the first one of the search_path; "
+        "outrider when others' tables are there, and for an embedded engine",
     )
     dev: bool = _declare(
         read_yes_or_no,

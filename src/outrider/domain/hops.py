@@ -1,6 +1,7 @@
-"""How many outriders an event has come through: what ends a circle of receivers that publish.
+"""Count the outrider servers that an event has passed, to end loops of receivers that publish.
 
-A delivery says the number, and a receiver that publishes what it received passes it on.
+A delivery has the number in a header. A receiver that publishes because of the call passes it on
+(docs/deliveries.md#event-loops).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from outrider.errors import FailedPrecondition, InvalidRequest
 
 HOPS_HEADER = "Outrider-Hops"
 MAX_HOPS = 16
-"""What the last delivery of a circle says."""
+"""The number of the last delivery of a loop."""
 _MAX_DIGITS = 9
 _MAX_QUOTED = 40
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from outrider.errors import Unavailable
+from outrider.errors import OutriderError
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -27,7 +27,7 @@ class EngineApi:
             return
         try:
             app = await self._open_app()
-        except Unavailable as failure:
+        except OutriderError as failure:
             await _send_unavailable(send, failure.message)
         else:
             await app(_unmount(scope), receive, send)

@@ -18,7 +18,6 @@ from outrider.domain.interception.message import (
 from outrider.domain.interception.payload import InterceptedCall, method_lookup_id
 from outrider.domain.routing.condition import ConditionKind
 from outrider.embed.events import Event, to_domain
-from outrider.embed.lifecycle import raise_not_open
 from outrider.embed.management import Management
 from outrider.errors import InvalidRequest, StartupError
 from outrider.usecases.delivery.known_events import PublishResult
@@ -39,7 +38,8 @@ class Engine(Management):
             await engine.publish(Event(event_type="order.created", payload={"id": "7"}))
 
     Make it when you like, use it between `start` and `aclose`, in one loop. It is safe to use from
-    many tasks. Every call raises `outrider.errors`; `Unavailable` when the engine is not open.
+    many tasks; other threads use `run`. Every call raises `outrider.errors`: `Unavailable` when the
+    engine is not open, `FailedPrecondition` in another loop.
     """
 
     def __init__(
@@ -106,12 +106,25 @@ class Engine(Management):
 
     def matches(self, kind: ConditionKind, full_method: str) -> bool:
         """Whether any execution matches the request or the response of a method."""
-        components = self._components or raise_not_open()
+        components = self._components or self._raise_not_open()
         # Nearly every call asks this of the same few methods: routing, at 3 us, is asked once.
         if components.routing.revision != self._revision:
             self._match_cache, self._revision = {}, components.routing.revision
         known = self._match_cache.get((kind, full_method))
         return self._match(components, kind, full_method) if known is None else known
+
+    async def is_guarded(self, kind: ConditionKind, full_method: str) -> bool:
+        """Whether a target that may interrupt is to see the request or response of a method.
+
+        What no target can be shown must not pass it by.
+        """
+        components = self._begin()
+        try:
+            return await components.interception.interceptions.is_guarded(
+                components.actor.instance_id, kind, full_method
+            )
+        finally:
+            self._end()
 
     async def intercept_request(
         self,
@@ -129,7 +142,7 @@ class Engine(Management):
 
         `request` is a JSON object, as a dict or as its text, unless `message_type` says otherwise;
         what targets leave is the same kind. Of a text every number stays as it is written. Targets
-        see of the headers what the contract shows them. `timeout` is in seconds. Raise what a
+        see only the headers of docs/contract.md#body-of-a-request-or-response. `timeout` is in seconds. Raise what a
         target that interrupts says, and `InvalidRequest` for a text that is not JSON.
         """
         if not self.matches(ConditionKind.REQUEST, full_method):
@@ -251,7 +264,7 @@ class Engine(Management):
         `InvalidRequest` names the field, `AlreadyExists` the event whose id belongs to another one,
         `FailedPrecondition` says that the event has come through too many.
         """
-        components = self._components or raise_not_open()
+        components = self._open_components
         several = [events] if isinstance(events, Event) else events
         now = components.context.runtime.now()
         results = await components.publish(components.actor, to_domain(several, now, hops))

@@ -1,4 +1,4 @@
-"""The metrics ports of the use cases and of the API, counted in shared metrics."""
+"""Metrics ports of the use cases and of the API, counted in shared metrics."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Counting, in one process: numbers in shared memory that another process may read at any time.
+"""Counters in shared memory, which another process may read at any time.
 
-Since every series is declared, each has its offset from the start. To count is to add to a number
-in a mapped file: no lock, no hash, no message. What a process has counted outlives it.
+Every series is declared, so each has a fixed offset. To count, a process adds to a number in a
+mapped file: no lock, no hash, no message. The counts of a process remain after it ends.
 
-One thread writes a series; several may write different ones.
+One thread writes a series; several threads may write different ones.
 """
 
 from __future__ import annotations

@@ -38,9 +38,17 @@ class DataDirectoryLock:
     node: int
 
 
+class _Held(Exception):
+    """Another process has the lock, beside which this one may work."""
+
+
 @contextmanager
 def lock_exclusive(
-    directory: Path, announce: Callable[[str], None], *, holder: str = ""
+    directory: Path,
+    announce: Callable[[str], None],
+    *,
+    holder: str = "",
+    gives_way: bool = False,
 ) -> Iterator[int]:
     """Take the directory's lock; the value is its file descriptor, for children to hold as well.
 
@@ -52,7 +60,7 @@ def lock_exclusive(
     path = directory / LOCK_FILE
     descriptor = _open(path)
     try:
-        _wait_for_lock(descriptor, path, announce)
+        _wait_for_lock(descriptor, path, announce, holder, gives_way=gives_way)
         os.ftruncate(descriptor, 0)
         os.write(descriptor, f"{os.getpid()} {holder}".strip().encode() + b"\n")
         yield descriptor
@@ -103,13 +111,17 @@ def lock_for_engine(
     for a directory that an engine holds.
     """
     with ExitStack() as stack:
-        if _may_share(directory, beside_engines=beside_engines):
-            stack.enter_context(lock_shared(directory))
-            node = stack.enter_context(reserve_node_number(directory))
-            yield DataDirectoryLock(is_exclusive=False, node=node)
-        else:
-            stack.enter_context(lock_exclusive(directory, announce, holder=EMBEDDED))
-            yield DataDirectoryLock(is_exclusive=True, node=0)
+        if not _may_share(directory, beside_engines=beside_engines):
+            # Several processes may have found it free at the same time: one of them gets it.
+            with suppress(_Held):
+                stack.enter_context(
+                    lock_exclusive(directory, announce, holder=EMBEDDED, gives_way=beside_engines)
+                )
+                yield DataDirectoryLock(is_exclusive=True, node=0)
+                return
+        stack.enter_context(lock_shared(directory))
+        node = stack.enter_context(reserve_node_number(directory))
+        yield DataDirectoryLock(is_exclusive=False, node=node)
 
 
 @contextmanager
@@ -154,18 +166,27 @@ def _open(path: Path) -> int:
         ) from None
 
 
-def _wait_for_lock(descriptor: int, path: Path, announce: Callable[[str], None]) -> None:
+def _wait_for_lock(
+    descriptor: int,
+    path: Path,
+    announce: Callable[[str], None],
+    own: str,
+    *,
+    gives_way: bool,
+) -> None:
     deadline = time.monotonic() + _LOCK_TIMEOUT_S
     announced = False
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            if gives_way:
+                raise _Held from None
             holder = path.read_text("ascii", "replace").strip() or "unknown"
             if time.monotonic() > deadline:
                 raise StartupError(
                     f"the data directory {path.parent} is in use by another outrider"
-                    f" (process {holder}): stop it, or choose another one with --data-dir"
+                    f" (process {holder}): {_way_out(own, holder)}"
                 ) from None
             if not announced:
                 announce(f"waiting for process {holder} to release the lock on {path.parent}")
@@ -173,6 +194,17 @@ def _wait_for_lock(descriptor: int, path: Path, announce: Callable[[str], None])
             time.sleep(_RETRY_EVERY_S)
         else:
             return
+
+
+def _way_out(own: str, holder: str) -> str:
+    if own != EMBEDDED:
+        return "stop it, or choose another one with --data-dir"
+    if not holder.endswith(EMBEDDED):
+        return "stop it, or choose another data_dir"
+    return (
+        "open the engine of each process with beside_engines=True when they are of one application,"
+        " such as those of `uvicorn --workers`; else stop it, or choose another data_dir"
+    )
 
 
 def _may_share(directory: Path, *, beside_engines: bool) -> bool:

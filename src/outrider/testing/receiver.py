@@ -1,12 +1,12 @@
-"""A receiver to test against: a real HTTP server on loopback that answers by a script.
+"""A receiver for tests: a real HTTP server on loopback that answers by a script.
 
     async with Receiver([Answer(status=503), Answer(cut_at=3, body=b"{}, cut")]) as receiver:
         ...  # create a target with the endpoint `receiver.url`
         receiver.signing_keys = [target.signing_key]
         await receiver.wait_for(3)
 
-It records every call, and whether `outrider_receiver.verify` accepts it. Connections are kept
-alive. When the script is over, it answers 200 with an empty body.
+It records every call, and whether `outrider_receiver.verify` accepts it. It keeps connections open.
+After the script it answers 200 with an empty body.
 """
 
 from __future__ import annotations

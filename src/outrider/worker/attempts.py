@@ -1,8 +1,8 @@
 """One attempt, from a claimed delivery to the settlement that the next poll records.
 
-- Before the call nothing was sent: a request that cannot be built is a BUILD_FAILED attempt.
-- During the call the receiver responds badly or not at all: that is a result, and is recorded.
-- After the call the receiver has it and the store does not: if the node dies now, the rescuer
+- Before the call nothing is sent: if the request cannot be built, the attempt is BUILD_FAILED.
+- During the call the receiver may respond badly or not at all. This is a result and is recorded.
+- After the call the receiver has it and the store does not. If the node dies now, the rescuer
   records the attempt as LOST, and a worker repeats it with the same delivery id.
 """
 

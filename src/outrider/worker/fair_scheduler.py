@@ -1,14 +1,15 @@
-"""Which deliveries use the worker's slots: a receiver that hangs or fails must not hold them all.
+"""Divide the worker's slots between targets, so that a hanging or failing receiver cannot use all.
 
-Nothing here is stored: each worker watches for itself, so that it can act before the first time-out.
+Nothing here is stored. Each worker observes its own attempts, so it can act before the first
+time-out.
 
-- A target may use seven times as many slots as are free, so one is always left for a target that
-  has none. One target alone gets 7/8, two get nearly a half each (dynamic thresholds: Choudhury and
-  Hahne, "Dynamic queue length thresholds for shared-memory packet switches", 1998).
-- Targets whose last attempt did not succeed together leave a quarter of the slots to the others.
-- A target that failed five times in a row is failing: it gets a sixteenth, all such together a
-  half. Its next success ends that.
-- Only a target that answers quickly has deliveries claimed ahead.
+- A target may use seven times as many slots as are free, so one slot always stays free for a target
+  that has none. A single target gets 7/8, two get nearly half each (dynamic thresholds: Choudhury
+  and Hahne, "Dynamic queue length thresholds for shared-memory packet switches", 1998).
+- Targets whose last attempt did not succeed leave, together, a quarter of the slots to the others.
+- A target that failed five times in a row is failing. It gets a sixteenth of the slots, and all
+  failing targets together get half, until its next success.
+- The worker claims deliveries ahead only for a target that answers quickly.
 """
 
 from __future__ import annotations

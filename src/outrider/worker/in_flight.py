@@ -1,4 +1,4 @@
-"""The attempts that a worker has under way: begun from what is ready, collected for a poll."""
+"""The running attempts of a worker: started from ready deliveries, collected by a poll."""
 
 from __future__ import annotations
 

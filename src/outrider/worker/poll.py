@@ -1,6 +1,6 @@
-"""One poll of a worker: a unit of work that records what ended and claims what is due.
+"""One poll of a worker: a unit of work that records finished attempts and claims due deliveries.
 
-It has no state of its own. The store may run it again before it commits, and runs it in a thread.
+It has no state. The store may run it again before it commits, and runs it in a thread.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What ends a worker's wait for its next poll."""
+"""The signals that end a worker's wait for its next poll."""
 
 from __future__ import annotations
 

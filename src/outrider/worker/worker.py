@@ -1,8 +1,9 @@
-"""The worker: claims due deliveries, runs their attempts, records them in groups.
+"""The worker: claim due deliveries, run their attempts, record them in groups.
 
-It polls the store, one transaction each: `poll` records what has ended since the last one and
-claims as many as there is capacity for. Between polls attempts run. The worker polls when enough
-has ended, when the store notifies it, when something falls due, or after a second.
+It polls the store in one transaction each. `poll` records the attempts that ended since the last
+poll and claims as many deliveries as there is capacity for. Attempts run between polls. The worker
+polls when enough attempts have ended, when the store notifies it, when a delivery falls due, or
+after a second.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ SPKI = PublicFormat.SubjectPublicKeyInfo
 RSA = rsa.generate_private_key(65537, 2048)
 P256 = ec.generate_private_key(ec.SECP256R1())
 
-# The contract's vector: the P-256 key with the private scalar 1.
+# A known value for docs/contract.md#public-keys: the P-256 key with the private scalar 1.
 SCALAR_ONE = b"""-----BEGIN PUBLIC KEY-----
 MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEaxfR8uEsQkf4vOblY6RA8ncDfYEt
 6zOg9KE5RdiYwpZP40Li/hp/m47n60p8D54WK84zV2sxXs7LtkBoN79R9Q==

@@ -1,4 +1,4 @@
-"""Who may do what: the table of the contract, cell by cell."""
+"""Permissions of roles: the table of docs/access.md, cell by cell."""
 
 from __future__ import annotations
 

@@ -54,14 +54,14 @@ def test_the_curve_decides_the_algorithm_of_an_ecdsa_key(curve, algorithm):
 
 def test_ed25519_is_called_eddsa():
     """
-    RFC 8037; the name that the contract has, too.
+    RFC 8037, and the name in docs/contract.md#web-keys.
     """
     assert "EdDSA" == ed25519_config().algorithm
 
 
 def test_a_new_instance_has_two_keys_of_the_default_kind():
     """
-    Sheet, section 2.10: RSA 2048 with SHA-256.
+    docs/contract.md#web-keys: RSA 2048 with SHA-256.
     """
     assert (rsa_config(2048, 256),) * 2 == FIRST_CONFIGS
     assert rsa_config(2048, 256) == DEFAULT_CONFIG

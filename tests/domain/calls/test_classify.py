@@ -1,4 +1,4 @@
-"""What a response means: the contract's tables, and that no response breaks the classification."""
+"""Classify responses (docs/contract.md#answers-of-targets); no response breaks the classification."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def answer(status: int, body: bytes = b"") -> Response:
 @pytest.mark.parametrize("case", VECTORS["cases"], ids=lambda case: case["name"])
 def test_an_answer_means_what_the_vectors_say(case):
     """
-    Sections 3.11 and 8.8 of the contract, and the corners of Go's JSON that receivers may meet.
+    docs/contract.md#answers-of-targets, and corner cases of Go's JSON.
     """
     classification = classify_response(answer(case["status"], body_of(case)))
     forwarded = case["forwarded"]

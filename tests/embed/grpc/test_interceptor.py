@@ -204,6 +204,33 @@ async def test_errors_of_the_application_and_streams_pass_untouched(engine):
         assert [] == receiver.calls == identities
 
 
+async def test_a_stream_does_not_pass_its_guard(engine):
+    """
+    Its messages cannot be shown: unless the application says so, none of them leaves.
+    """
+    async with answering({}) as receiver:
+        for options in ({}, {"on_unreadable": "pass"}):
+            interceptor = OutriderInterceptor(engine, services=[SHOP], **options)
+            async with serve(interceptor) as shop:
+                streamed = [update.order_id async for update in shop.Watch(pb.CreateRequest())]
+                assert ["0 ", "1 "] == streamed
+                if options:
+                    break
+                await bind(
+                    engine,
+                    on_response(service="acme.v1.Shop"),
+                    receiver,
+                    interrupt_on_error=True,
+                )
+
+                with pytest.raises(grpc.aio.AioRpcError) as refused:
+                    [update async for update in shop.Watch(pb.CreateRequest())]
+
+    assert grpc.StatusCode.FAILED_PRECONDITION == refused.value.code()
+    assert "/acme.v1.Shop/Watch is a stream" in refused.value.details()
+    assert [] == receiver.calls
+
+
 async def test_a_handler_in_a_thread_works_until_an_execution_needs_it(engine):
     """
     Calling it without its targets would let calls by what guards them.

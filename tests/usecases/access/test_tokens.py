@@ -1,4 +1,4 @@
-"""Who is asking: the texts of the contract's section 6, and tokens from making to revoking."""
+"""Authentication (docs/contract.md#authentication), and tokens from creation to revocation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Web keys from making to removing: the contract's sections 2.10 and 8.9, without a wire."""
+"""Web keys from creation to removal, without a wire (docs/contract.md#web-keys)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One call of every kind, with every field that the contract has."""
+"""One call of every kind, with every member that outrider or ZITADEL sends."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""From JSON to frozen dataclasses, and back: which JSON name a field has, and how it is read.
+"""Convert JSON to frozen dataclasses and back: the JSON name of each field, and its type.
 
-Go leaves out what is empty, so an absent name is the field's default, and so is `null`. What a newer
-sender adds is kept in `extra`. A value of another type than the contract's is a refusal: code that
-was promised a text must not meet a list. Events are the exception: no sender repeats one that was
-refused, so a value of another type is kept in `extra`, as if it were unknown.
+Go omits empty members, so an absent name is the field's default, and so is `null`. `extra` keeps
+members that a newer sender adds. A value of another type than its field is refused, because code
+that expects a text must not get a list. Events are the exception: no sender repeats a refused
+event, so `extra` keeps a value of another type, as if its name were unknown.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def decode(kind: type[T], found: Mapping[str, Any]) -> T:
     """The dataclass `kind` from a JSON object.
 
     Raises:
-        InvalidCall: a member is not of the contract's type, unless the kind is lenient.
+        InvalidCall: a member has another type than its field, unless the kind is lenient.
     """
     plan = _plan(cast("Hashable", kind))
     known: dict[str, Any] = {}

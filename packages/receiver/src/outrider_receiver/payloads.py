@@ -1,8 +1,8 @@
-"""What calls say, typed: one frozen dataclass for each kind.
+"""Payloads of calls: one frozen dataclass for each kind.
 
-Names are the contract's, in Python's spelling: `aggregateID` is `aggregate_id`. What a newer sender
-adds is kept in `extra`. `parse_payload` believes the bytes: verify them first, or let `Receiver` do
-both.
+Names are ZITADEL's (docs/contract.md of outrider) in Python's spelling: `aggregateID` is
+`aggregate_id`. `extra` keeps members that a newer sender adds. `parse_payload` trusts the bytes:
+verify them first, or let `Receiver` do both.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ _EVENT_READERS: Mapping[str, Read] = {
 class Event:
     """Something that happened. It cannot be refused, only received.
 
-    A member of another type than the contract's counts as absent, and is in `extra` as it came.
+    A member of another type than its field counts as absent, and is in `extra` unchanged.
     """
 
     _wire: ClassVar[Mapping[str, str]] = _EVENT
@@ -88,7 +88,7 @@ class Event:
     """The event's data, also where the sender wrote it as Base64; None for an event without, and
     for data that is no object: that is in `extra`."""
     extra: Mapping[str, Any] = field(default_factory=dict)
-    """What the contract does not know, and what is not as it says, as it came."""
+    """Unknown members, and members of another type, unchanged."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class Request:
     headers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Those that targets may see, with their names as they came."""
     extra: Mapping[str, Any] = field(default_factory=dict)
-    """What the contract does not know, as it came."""
+    """Members that are unknown here, unchanged."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ class Response:
     headers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Those that targets may see, with their names as they came."""
     extra: Mapping[str, Any] = field(default_factory=dict)
-    """What the contract does not know, as it came."""
+    """Members that are unknown here, unchanged."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ class _Token:
     response: Mapping[str, Any] = field(default_factory=dict)
     """What the targets before this one answered."""
     extra: Mapping[str, Any] = field(default_factory=dict)
-    """What the contract does not know, as it came."""
+    """Members that are unknown here, unchanged."""
 
 
 @dataclass(frozen=True)
@@ -181,7 +181,7 @@ class PreSamlResponse:
     response: Mapping[str, Any] = field(default_factory=dict)
     """What the targets before this one answered."""
     extra: Mapping[str, Any] = field(default_factory=dict)
-    """What the contract does not know, as it came."""
+    """Members that are unknown here, unchanged."""
 
 
 @dataclass(frozen=True)
@@ -207,15 +207,15 @@ FUNCTIONS: Mapping[str, type[FunctionPayload]] = {
     "function/preaccesstoken": PreAccessToken,
     "function/presamlresponse": PreSamlResponse,
 }
-"""The functions that the contract knows."""
+"""ZITADEL's functions and their payloads."""
 
 
 def parse_payload(body: bytes) -> Payload:
     """The JSON of a verified call, as the kind that it is.
 
     Raises:
-        InvalidCall: it is not JSON, or of no kind, or a field of anything but an event has another
-            type than the contract's.
+        InvalidCall: it is not JSON, it is of no kind, or a member has another type than its field.
+            Of an event, such a member is in `extra`.
     """
     if not isinstance(body, bytes):
         raise TypeError(f"body is the raw bytes of the call, not {type(body).__name__}")

@@ -40,7 +40,7 @@ _VISIBLE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) != "%")
 
 
 def sample(name: str) -> Payload:
-    """A golden sample with every field of the contract, typed.
+    """A golden sample with every member that outrider or ZITADEL sends, typed.
 
     `name` is one of `SAMPLES`: event, request, response, preuserinfo, preaccesstoken,
     presamlresponse. `dataclasses.replace` changes what your test is about.

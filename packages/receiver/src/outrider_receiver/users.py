@@ -1,7 +1,7 @@
-"""Who a function's payload is about: the user, the grants, the organization.
+"""The user, the grants and the organization in the payload of a function.
 
-Names are the contract's. What is empty is left out by the sender, and is the default here. Numbers
-that stand for states and types are left as numbers: ZITADEL adds to them.
+Names are ZITADEL's (docs/contract.md of outrider). The sender omits empty members; they have their
+default here. States and types stay numbers, because ZITADEL adds new ones.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Human:
     password_changed: datetime | None = None
     mfa_init_skipped: datetime | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
-    """What the contract does not know, as it came."""
+    """Members that are unknown here, unchanged."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Machine:
     encoded_hash: str = ""
     access_token_type: int = 0
     extra: Mapping[str, Any] = field(default_factory=dict)
-    """What the contract does not know, as it came."""
+    """Members that are unknown here, unchanged."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class User:
     human: Human | None = None
     machine: Machine | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
-    """What the contract does not know, as it came."""
+    """Members that are unknown here, unchanged."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class UserMetadata:
     """`key` in the payload."""
     value: bytes = b""
     extra: Mapping[str, Any] = field(default_factory=dict)
-    """What the contract does not know, as it came."""
+    """Members that are unknown here, unchanged."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Org:
     name: str = ""
     primary_domain: str = ""
     extra: Mapping[str, Any] = field(default_factory=dict)
-    """What the contract does not know, as it came."""
+    """Members that are unknown here, unchanged."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ class UserGrant:
     granted_org_name: str = ""
     granted_org_domain: str = ""
     extra: Mapping[str, Any] = field(default_factory=dict)
-    """What the contract does not know, as it came."""
+    """Members that are unknown here, unchanged."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ class Application:
 
     client_id: str = ""
     extra: Mapping[str, Any] = field(default_factory=dict)
-    """What the contract does not know, as it came."""
+    """Members that are unknown here, unchanged."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ class TokenRequest:
     scope: tuple[str, ...] = ()
     """The scopes that the client asked for. Senders before ZITADEL's newest release leave it out."""
     extra: Mapping[str, Any] = field(default_factory=dict)
-    """What the contract does not know, as it came."""
+    """Members that are unknown here, unchanged."""
 
 
 @dataclass(frozen=True)
@@ -155,4 +155,4 @@ class Actor:
     user_id: str = ""
     issuer: str = ""
     extra: Mapping[str, Any] = field(default_factory=dict)
-    """What the contract does not know, as it came."""
+    """Members that are unknown here, unchanged."""

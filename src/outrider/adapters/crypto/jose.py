@@ -75,7 +75,7 @@ def _signer(web_key: SigningWebKey) -> RSAKey | ECKey | OKPKey:
 
 
 class _Algorithms(JWSRegistry):
-    """The library's, without its warning about `EdDSA`: the contract knows no other name for it.
+    """The library's registry without its warning about `EdDSA` (docs/contract.md#web-keys).
 
     RFC 9864 prefers `Ed25519` since 2025; receivers may not know that one.
     """

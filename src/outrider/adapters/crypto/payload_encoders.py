@@ -1,6 +1,6 @@
-"""The payload types JWT and JWE: a body signed, and also encrypted.
+"""Payload types JWT and JWE: sign the body, and for JWE also encrypt it.
 
-A type whose key is missing is `RequestBuildError`: it never falls back to another type.
+If a key is missing, raise `RequestBuildError`; never fall back to another type.
 """
 
 from __future__ import annotations

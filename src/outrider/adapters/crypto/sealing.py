@@ -1,14 +1,17 @@
-"""Secrets at rest: AES-256-GCM under the master key.
+"""Seal secrets at rest: AES-256-GCM under the master key.
 
-A sealed value is one version byte, a 12-byte random nonce, the ciphertext and its 16-byte tag. What
-it belongs to is authenticated with it, so that a row's secret cannot be moved to another row.
+A sealed value is one version byte, a 12-byte random nonce, the ciphertext and its 16-byte tag. The
+tag also authenticates the owner of the value, so a secret cannot be moved to another row.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from hashlib import blake2b
 from pathlib import Path
 
@@ -80,13 +83,35 @@ def parse_master_key(text: str) -> bytes:
 
 
 def load_master_key(path: Path) -> bytes:
-    """Read the master key's file, or make it on first start: mode 0600, on disk when this returns."""
+    """Read the master key's file, or make it on first start: mode 0600, on disk when this returns.
+
+    Of processes that start together one makes it, and the others read that one.
+    """
     try:
-        return parse_master_key(path.read_text("ascii", "replace"))
+        return _read_master_key(path)
     except FileNotFoundError:
-        master_key = os.urandom(MASTER_KEY_BYTES)
-        write_private(path, base64.b64encode(master_key).decode() + "\n")
+        with _locked(path.parent):
+            with suppress(FileNotFoundError):
+                return _read_master_key(path)
+            master_key = os.urandom(MASTER_KEY_BYTES)
+            write_private(path, base64.b64encode(master_key).decode() + "\n")
         return master_key
+
+
+def _read_master_key(path: Path) -> bytes:
+    return parse_master_key(path.read_text("ascii", "replace"))
+
+
+@contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        # Some network file systems lock no directories: there, first starts are made one by one.
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def write_private(path: Path, text: str) -> None:

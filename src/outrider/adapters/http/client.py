@@ -1,4 +1,4 @@
-"""Calls targets: our own HTTP/1.1 client, because the address guard needs the address in its hands."""
+"""Call targets over HTTP/1.1. The client is hand-written, so that the guard can pin addresses."""
 
 from __future__ import annotations
 

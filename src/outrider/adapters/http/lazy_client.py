@@ -1,4 +1,4 @@
-"""The client that the use cases are given: into a tunnel, or over HTTP."""
+"""The HTTP client of the use cases: choose a tunnel or HTTP for each call."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The sockets of tunnels: one in the data directory for each tunnel that has a listener.
+"""Unix sockets of tunnels: one in the data directory for each tunnel that has a listener.
 
 Only processes that may open the file may send requests: the directory belongs to the server's
-user. What a killed process leaves refuses connections, and the next listener replaces it.
+user. The socket of a killed process refuses connections, and the next listener replaces it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Bounds of JSON that callers send, checked before anything reads it.
+"""Check the bounds of JSON from callers before a parser reads it.
 
-protobuf-py-ext 0.7 reads a value that has the wrong type without a limit: some thirty thousand
-brackets where a text should be overrun the stack, and the process dies.
+protobuf-py-ext 0.7 reads a value of the wrong type without a limit: about thirty thousand brackets
+in place of a text overflow the stack, and the process dies.
 """
 
 from __future__ import annotations

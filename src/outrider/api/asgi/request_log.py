@@ -1,7 +1,7 @@
-"""One line in the log for every request that no service answered.
+"""Log one line for each request that no service answered.
 
-A call of a service has its own line (`interceptors.TelemetryInterceptor`), which knows more. Probes
-have none: they would be most of the log.
+The line of a service's call is in `interceptors.TelemetryInterceptor`, which knows more. Probes are
+not logged, because they would be most of the log.
 """
 
 from __future__ import annotations

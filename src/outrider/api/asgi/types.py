@@ -1,4 +1,4 @@
-"""ASGI, as far as this package speaks it.
+"""The types of ASGI that this package uses, with helpers for requests and responses.
 
 https://asgi.readthedocs.io/en/latest/specs/www.html
 """

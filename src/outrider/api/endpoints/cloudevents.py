@@ -1,10 +1,9 @@
-"""CloudEvents 1.0.2 over HTTP, on the path that takes our own events: all three modes.
+"""CloudEvents 1.0.2 over HTTP on the path of `PublishEvents`, in all three modes.
 
 https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/http-protocol-binding.md
 
-What arrives becomes a call of `EventService.PublishEvents`, so that callers, limits and errors are
-those of every other call. The body is read when that call asks for it, which is after the caller
-was let in.
+A CloudEvent becomes a call of `EventService.PublishEvents`, so that authentication, limits and
+errors are those of every other call. The body is read after the caller is authenticated.
 """
 
 from __future__ import annotations

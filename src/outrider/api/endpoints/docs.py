@@ -1,7 +1,7 @@
-"""What callers read about the API: `/openapi.json`, and `/docs`, which shows it to people.
+"""Serve the API reference: `/openapi.json` for programs, `/docs` for people.
 
-Both are generated from the proto files. Neither needs a token: they contain no more than the source
-does.
+Both are generated from the proto files. Neither needs a token, because they contain no more than
+the source does.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""REST: finds the procedure of a path, and calls it in-process with Connect's JSON.
+"""REST: find the procedure of a path and call it in-process with Connect's JSON.
 
-The answer of the procedure goes out as it is. An error gets the shape that ZITADEL's reference
+The answer of the procedure is sent unchanged. An error has the shape that ZITADEL's API reference
 documents: `detail` is the first of `details`.
 """
 

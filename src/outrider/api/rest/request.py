@@ -1,4 +1,4 @@
-"""From a REST request to the JSON of a message: path, query and body come together."""
+"""Convert a REST request to the JSON of a message, from path, query and body."""
 
 from __future__ import annotations
 

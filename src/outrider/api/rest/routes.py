@@ -1,8 +1,8 @@
 """The REST routes that the proto files declare with `google.api.http`.
 
-Templates are made of literal segments and `{field}`, which is one whole segment. Nothing else of
-https://github.com/googleapis/googleapis/blob/master/google/api/http.proto is used by the contract;
-a template that uses it is refused when the server starts.
+A template has literal segments and `{field}`, which is one whole segment. Nothing else of
+https://github.com/googleapis/googleapis/blob/master/google/api/http.proto is supported; the
+server refuses to start with a template that needs it.
 """
 
 from __future__ import annotations

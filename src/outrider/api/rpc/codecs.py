@@ -1,11 +1,11 @@
-"""Messages to bytes and back, stricter and quieter than the protocol library's own codecs.
+"""Convert messages to bytes and back, more strictly than the codecs of the protocol library.
 
-- JSON of ZITADEL's messages may have unknown members, as in ZITADEL; in our own messages they are
-  refused. Unknown numbers of enums are kept, so that the rules can refuse them. A member that is
-  there twice is refused, and so are two members of one oneof, instead of taking the last.
-- JSON that is only carried stays the text that it came as (`json_envelope`, `json_text`).
-- It refuses unknown names of enums, which ZITADEL ignores: with `"payloadType": "JWE"` it would
-  send everything unencrypted, without a word.
+- JSON of ZITADEL's messages may have unknown members, as in ZITADEL; in messages of `outrider.v1`
+  they are refused. Unknown numbers of enums are kept, so that the rules can refuse them. A repeated
+  member is refused, and so are two members of one oneof.
+- Carried JSON stays the text of the caller (`json_envelope`, `json_text`).
+- Unknown names of enums are refused. ZITADEL ignores them: with `"payloadType": "JWE"` it would
+  send the payload unencrypted.
 - A response that cannot be written is an internal error: the caller sees a reference, never the
   text of the exception.
 """

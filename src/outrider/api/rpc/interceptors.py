@@ -1,8 +1,8 @@
-"""What happens around every call: one line in the log, authentication, permission, validation.
+"""Steps around every call: log line, authentication, permission, validation.
 
-In this order: the caller is authenticated and its permission is checked before a byte of the body
-is read; then the message is decoded and validated; then the handler runs. Every failure passes
-through `ErrorMapper` once, at the outermost layer.
+The order: authenticate the caller and check its permission before the body is read; decode and
+validate the message; run the handler. Every failure passes through `ErrorMapper` once, at the
+outermost layer.
 """
 
 from __future__ import annotations

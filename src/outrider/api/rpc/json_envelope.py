@@ -1,9 +1,9 @@
-"""A message's JSON taken apart: what it only carries stays the text that the caller wrote.
+"""Split the JSON of a message: carried members stay the text that the caller wrote.
 
-protobuf's JSON would make doubles of the numbers in a `Struct`, and of two members with one name it
-would take the last. Here every object that is a message is read one level deep, each member as its
-text: objects under fields with the option `text` are moved to the field that carries their text,
-aliases get the name that protobuf knows, and the rest goes to protobuf's JSON.
+protobuf's JSON would convert the numbers of a `Struct` to doubles, and would take the last of two
+members with one name. This module reads every object that is a message one level deep, each member
+as its text. It moves objects under fields with the option `text` to the field for their text, and
+replaces aliases by the name that protobuf knows. protobuf's JSON reads the rest.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""From a request to the service that answers it, and what is wrong before a service decodes it.
+"""Route a request to its service, and answer errors that occur before a service decodes it.
 
-The protocol library answers some of these without a body, and some not at all; here every one of
-them gets an answer that explains what is wrong.
+The protocol library answers some of these errors without a body and others not at all. Here every
+error has an answer that explains it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What is recorded about every call besides its line in the log: metrics and spans."""
+"""Metrics and spans of every call. `interceptors` writes the log line."""
 
 from __future__ import annotations
 

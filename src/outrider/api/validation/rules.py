@@ -1,8 +1,8 @@
-"""Checks of single values, made from the rules that the proto files declare.
+"""Checks of single values, made from the rules of the proto files.
 
-A check takes the value of a field and answers with a reason, or with None when the value is
-fine. The reasons are those of protoc-gen-validate 1.0, word for word, because clients of ZITADEL
-know them.
+A check takes the value of a field and returns a reason, or None if the value is valid. The reasons
+are those of protoc-gen-validate 1.0, word for word, because clients of ZITADEL know them
+(docs/contract.md#validation).
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Validates requests against the rules of the proto files, before a handler sees them.
+"""Validate requests against the rules of the proto files, before a handler sees them.
 
-`validate` raises the first violation only, in the order and the words of protoc-gen-validate:
-first all fields that are neither in a oneof nor `optional`, in declaration order; then the chosen
-member of each oneof and whether a required oneof is set; then the `optional` fields that are set.
-Timestamps and durations are checked for being such even where no rule asks for it.
+`validate` raises only the first violation, in the order and the words of protoc-gen-validate
+(docs/contract.md#validation): first all fields that are neither in a oneof nor `optional`, in the
+order of declaration; then the chosen member of each oneof, and required oneofs; then the `optional`
+fields that are set. Timestamps and durations must be valid even if no rule asks for it.
 
 The descriptors are read once for each message type and compiled into closures.
 """

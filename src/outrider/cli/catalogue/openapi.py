@@ -155,9 +155,10 @@ def _schema(holder: Mapping[str, Any]) -> Any:
 
 
 def _as_text_too(schema: Any) -> Any:
-    """Of a path and a query every value is a text, whatever it is read as."""
+    """Of a path and a query every value is a text, whatever it is read as, or several texts."""
     is_text = isinstance(schema, dict) and schema.get("type") == "string"
-    return schema if is_text else {"anyOf": [schema, {"type": "string"}]}
+    texts = {"type": "array", "items": {"type": "string"}}
+    return schema if is_text else {"anyOf": [schema, {"type": "string"}, texts]}
 
 
 def _json_media(document: Document, holder: Any) -> Mapping[str, Any]:

@@ -33,7 +33,7 @@ def check_postgres(settings: Settings, url: str) -> Iterator[Finding]:
         yield Finding("driver", Status.FAIL, str(failure), advice)
         return
     try:
-        database = inspect_postgres(url)
+        database = inspect_postgres(url, settings.database_schema)
     except StartupError as failure:
         yield Finding("database", Status.FAIL, f"no connection to {failure}", _CONNECT_ADVICE)
         yield _check_key(settings, None)
@@ -81,9 +81,10 @@ def _check_schema(database: DatabaseInspection) -> Finding:
         return Finding(
             "schema",
             Status.FAIL,
-            f"version {database.schema} of {database.known}, and the role may not create tables",
-            "Make the role the owner of the database, or: GRANT CREATE ON SCHEMA public TO ROLE,"
-            " with the first schema of its search_path.",
+            f"{database.schema_name}: version {database.schema} of {database.known}, and the role may"
+            " not create tables",
+            "Make the role the owner of the database, or make the schema, and: GRANT CREATE ON SCHEMA"
+            f" {database.schema_name} TO ROLE.",
         )
     if database.schema < database.known:
         what = (
@@ -91,13 +92,13 @@ def _check_schema(database: DatabaseInspection) -> Finding:
             if database.schema
             else "will be made"
         )
-        return Finding("schema", Status.OK, f"{what} at the first start")
+        return Finding("schema", Status.OK, f"{database.schema_name}: {what} at the first start")
     newer = (
         ""
         if database.schema == database.known
         else f"; this release knows {database.known} and works on it"
     )
-    return Finding("schema", Status.OK, f"version {database.schema}{newer}")
+    return Finding("schema", Status.OK, f"{database.schema_name}: version {database.schema}{newer}")
 
 
 def _check_writes(database: DatabaseInspection) -> Finding:

@@ -1,4 +1,4 @@
-"""Who may do what: actors, their roles, and the permissions of each role."""
+"""Actors, their roles, and the permissions of each role."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What a response means: an outcome, and the error that it may forward."""
+"""Classify a target's response: its outcome, and the error that it may forward.
+
+See docs/contract.md#answers-of-targets.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One HTTP request to a target, and how it can end."""
+"""An HTTP request to a target, its response, and its failure."""
 
 from __future__ import annotations
 
@@ -99,8 +99,8 @@ class Response:
 class RequestError(Exception):
     """No usable response. `reason` is a sentence for the attempt log, without secrets.
 
-    `error` is what the caller of an interception gets when the target interrupts it; None where
-    the contract has no text for it. `partial` is what came of a response that was cut, for the log
+    `error` is what the caller of an interception gets when the target interrupts it; None: the
+    general error (docs/contract.md#answers-of-targets). `partial` is what came of a response that was cut, for the log
     alone: nothing is decided by it.
     """
 

@@ -1,4 +1,4 @@
-"""From a body to a request that is ready to be sent: payload type, signatures, headers.
+"""Build a request that is ready to send: payload type, signatures, headers.
 
 Deliveries and interceptions share it. A payload type is a function from the body to the bytes
 that are sent, registered in `bootstrap`.

@@ -1,8 +1,8 @@
-"""Two signatures over the body of a request, by which a receiver knows its sender.
+"""Two signatures over the body of a request, by which a receiver verifies its sender.
 
-Both are HMAC-SHA256 under the UTF-8 bytes of the target's signing keys; they differ in what stands
-before the body in the signed bytes and in how the result is written. A receiver checks either.
-Every attempt has new signatures: the id stays, the timestamp moves.
+Both are HMAC-SHA256 under the UTF-8 bytes of the target's signing keys (docs/contract.md#calls).
+They differ in the bytes in front of the body and in the format of the result. A receiver checks
+either. Every attempt has new signatures: the id stays, the timestamp changes.
 """
 
 from __future__ import annotations

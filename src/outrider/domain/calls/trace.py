@@ -1,7 +1,7 @@
-"""The place of a request in a distributed trace: the headers `traceparent` and `tracestate`.
+"""The trace context of a request: the headers `traceparent` and `tracestate`.
 
-W3C Trace Context, https://www.w3.org/TR/trace-context-1/. Strict as that is: what is malformed is
-as if it were not there, and a new trace may begin.
+W3C Trace Context, https://www.w3.org/TR/trace-context-1/. As the specification demands, a malformed
+header is ignored, and a new trace may begin.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
-"""The circuit breaker of a target: closed, open, half-open, closed again by itself.
+"""The circuit breaker of a target: closed, open, half-open.
 
     CLOSED ──`failures` in a row──▶ OPEN ──`open_for` later──▶ HALF-OPEN ──probe accepted──▶ CLOSED
                                      ▲                             │
                                      └────────probe failed─────────┘
 
-While it is open no call is made. Half-open, one call at a time is, and its end decides.
+While it is open, the target is not called. While it is half-open, one call at a time is sent as a
+probe, and its result decides.
 """
 
 from __future__ import annotations

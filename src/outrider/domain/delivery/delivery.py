@@ -38,9 +38,11 @@ from outrider.errors import InvalidRequest, NotFound
 
 _MAX_NAMED = 3
 MAX_DELIVERIES = 5000
-"""How many deliveries one call may make: they are one transaction, and all others wait for it."""
+"""The number of deliveries that one call may make: they are one transaction, and other callers wait
+for it (docs/deliveries.md#one-transaction)."""
 MAX_TARGETS = 1000
-"""And to how many different targets: each has pages of the store of its own, three times as much work."""
+"""The number of different targets of one call: each has its own pages of the store, which takes
+three times as long."""
 
 
 class DeliveryState(IntEnum):

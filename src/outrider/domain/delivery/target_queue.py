@@ -1,4 +1,4 @@
-"""A target queue: the queue of one target that is held back, or that would hold others back.
+"""The queue of one target that is limited, paused, recovering or flooding.
 
 Most targets have none: their deliveries are in the shared queue. A target has a target queue while
 it is paused, while its policy limits it, until it has recovered from a pause or from an open

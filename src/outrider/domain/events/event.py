@@ -1,4 +1,4 @@
-"""Something that happened: what publishers send, and the bytes that targets get."""
+"""Events: the publisher's input, and the bytes that targets get."""
 
 from __future__ import annotations
 
@@ -112,10 +112,10 @@ def check_event(event: Event, position: int) -> None:
 
 
 def render_body(event: Event, instance_id: InstanceId) -> bytes:
-    """The body sent to targets: empty fields are left out, as Go does.
+    """Return the body for targets (docs/contract.md#body-of-an-event); empty members are omitted.
 
-    Keys, their order and their mixed spelling are ZITADEL's. The same bytes are sent, and signed,
-    on every attempt.
+    Names, their order and their mixed spelling are ZITADEL's. Every attempt sends and signs the
+    same bytes.
     """
     return render(event, instance_id)[0]
 

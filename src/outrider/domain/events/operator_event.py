@@ -1,7 +1,7 @@
-"""Events that outrider itself publishes, for its operators.
+"""Events that outrider publishes for its operators.
 
-They are routed like any other event of the instance. What happens to their own deliveries makes no
-further ones: a broken receiver of operator events must not keep itself busy.
+They are routed like any other event of the instance. Their own deliveries make no operator events,
+so that a broken receiver of operator events causes no loop.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""JSON as Go's `encoding/json` prints it: the bytes that ZITADEL's receivers are used to.
+"""Print JSON as Go's `encoding/json` does, because ZITADEL's receivers know these bytes.
 
-Compact, `<`, `>`, `&`, U+2028 and U+2029 escaped.
+The output is compact, with `<`, `>`, `&`, U+2028 and U+2029 escaped
+(docs/contract.md#body-of-an-event).
 """
 
 from __future__ import annotations
@@ -107,15 +108,26 @@ def check_object(text: str, limit: int | None = MAX_JSON_VALUES) -> None:
 
     It has at most `limit` values; None: as many as it likes.
     """
+    if not isinstance(_checked(text, limit), dict):
+        raise ValueError("must be a JSON object")  # noqa: TRY004 - callers handle one type
+
+
+def check_value(text: str, limit: int | None = MAX_JSON_VALUES) -> None:
+    """The same of any JSON value."""
+    _checked(text, limit)
+
+
+def _checked(text: str, limit: int | None) -> object:
     if limit is not None and may_have_more(len(text), limit) and most_values(text) > limit:
         check_values(text.encode(), limit)
     try:
         # Numbers are kept as text: no limit of Python's applies to them.
-        value = json.loads(text, parse_int=str, parse_float=str, parse_constant=_no_constants)
+        value: object = json.loads(
+            text, parse_int=str, parse_float=str, parse_constant=_no_constants
+        )
     except RecursionError:
         raise ValueError("nested too deep") from None
-    if not isinstance(value, dict):
-        raise ValueError("must be a JSON object")  # noqa: TRY004 - callers handle one type
+    return value
 
 
 def number(value: float) -> str:

@@ -1,7 +1,7 @@
-"""How many values a JSON text has, and how deep they are nested, before anything is made of them.
+"""Count the values and the nesting of a JSON text before it is parsed.
 
-Both are found in the bytes. What is not JSON may pass: a parser stops where it is wrong, and up to
-there the numbers are right.
+Both are counted in the bytes. Invalid JSON may pass: a parser stops at the error, and the counts
+are right up to there.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""After a call of a target: does the interception go on, and if not, with which error does it stop.
+"""Decide after a target's call whether the interception continues, and which error rejects it.
 
-ZITADEL's rules, and two of outrider's own: a target that could not be reached is told apart from
-one that refused, and texts about receivers never reach the caller.
+The rules are ZITADEL's (docs/contract.md#answers-of-targets), with two differences: outrider treats
+an unreachable target differently from one that refused, and no text about a receiver reaches the
+caller (docs/contract.md#interceptions).
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ MAX_FORWARDED_BYTES = 1024
 """Of a forwarded message, in UTF-8: what is longer would reach no caller of gRPC."""
 
 _NO_RESPONSE = frozenset({Outcome.UNREACHABLE, Outcome.BLOCKED})
+_REFUSALS = (Outcome.REFUSED, Outcome.UNREACHABLE)
 _FORWARDED_ID = "EXEC-reUaUZCzCp"
 _SEE_LOG = "find the interception_id of this error in the server's log"
 _FORWARDED: dict[int, type[OutriderError]] = {
@@ -52,6 +54,11 @@ def interrupts(target: Target, policy: TargetPolicy, outcome: Outcome) -> bool:
     if outcome in _NO_RESPONSE:
         return policy.may_interrupt(target.interrupt_on_error)
     return target.interrupt_on_error
+
+
+def may_interrupt(target: Target, policy: TargetPolicy) -> bool:
+    """Whether some outcome of a call of this target stops the interception."""
+    return any(interrupts(target, policy, outcome) for outcome in _REFUSALS)
 
 
 def execution_failed() -> OutriderError:

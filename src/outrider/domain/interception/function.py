@@ -1,8 +1,8 @@
-"""Functions: the body that targets get, and the result that their responses add up to.
+"""Functions: the body for targets, and the merged result of their responses.
 
-Each response is laid over those before it: a list that is there replaces the earlier one, a list
-that is absent leaves it. Nothing is concatenated. For ZITADEL's own functions only the lists that
-they know count, in any case of their letters; a function that an application registered keeps all
+See docs/contract.md#body-of-a-function. A list in a response replaces the earlier list; an absent
+list leaves it. Nothing is concatenated. For ZITADEL's own functions only the lists that they know
+count, and their names match in any case. A function that an application registered keeps all
 members of a response.
 """
 

@@ -1,7 +1,7 @@
-"""What the result of a function does to claims, attributes and metadata.
+"""Effects of a function's result on claims, attributes and metadata.
 
-For the issuer of the token or the assertion: it writes the metadata first, then adds what these
-functions return. Nothing here changes its arguments.
+For the issuer of the token or the assertion. It writes the metadata first, then adds what these
+functions return. No function here changes its arguments.
 """
 
 from __future__ import annotations

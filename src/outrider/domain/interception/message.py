@@ -1,6 +1,6 @@
-"""Messages that targets may replace: how targets see them, and how their responses are read.
+"""Messages that targets may replace: print them for targets, and parse the responses.
 
-The body of a response is the message itself, whole: nothing is merged.
+The body of a response is the whole message: nothing is merged.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""The body that targets get for an intercepted call, and the methods that are exempt.
+"""The body for targets of an intercepted call, and the methods that are exempt.
 
-Keys are in ZITADEL's order, printed as Go prints them.
+Members are in ZITADEL's order, printed as Go prints them
+(docs/contract.md#body-of-a-request-or-response).
 """
 
 from __future__ import annotations

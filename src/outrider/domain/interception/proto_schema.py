@@ -1,7 +1,7 @@
-"""The message types of ZITADEL's methods, in a compact form, and answers checked against them.
+"""Check answers against the message types of ZITADEL's methods.
 
-The form is that of `method_schemas.json`, which `scripts/zitadel_catalogue.py` writes. A message is
-made ready when a method needs it first.
+The types are in the compact form of `method_schemas.json`, which `scripts/zitadel_catalogue.py`
+writes. A message type is built when a method needs it first.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""What a target may answer to a request or a response: nothing, the message, or a forwarded error.
+"""Check a target's answer to a request or a response: empty, the message, or a forwarded error.
 
-What means a refusal and is misspelled never passes as data: it is a failure of the target. So is an
-answer that violates the schema of the method. Functions and events have ZITADEL's rule instead,
-which is `domain.calls.classify.forwarded_error`.
+A misspelled refusal is a failure of the target, never data. So is an answer that violates the
+schema of the method. Functions and events have ZITADEL's rule instead
+(`domain.calls.classify.forwarded_error`).
 """
 
 from __future__ import annotations

@@ -1,12 +1,10 @@
-"""Which addresses outrider may call.
-
-Two questions, both answered without any lookup:
+"""Decide which addresses outrider may call, without any lookup.
 
 - `check_endpoint`: can this URL ever be called? Asked when a target is saved.
-- `check_address`: may a connection go to this very address? Asked before every connection.
+- `check_address`: may a connection use this address? Asked before every connection.
 
-The ranges are written out from the IANA special-purpose registries (RFC 6890 and its updates)
-instead of asked from `ipaddress.is_global`, whose answer differs between Python releases.
+The ranges are written out from the IANA special-purpose registries (RFC 6890 and its updates).
+`ipaddress.is_global` is not used, because its answer differs between Python releases.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Hosts and URLs, read without any lookup.
+"""Parse hosts and URLs without any lookup.
 
-The rules are our own (RFC 3986 without what no endpoint needs) rather than `urllib`'s, which drop
-control characters silently and differ between Python releases. One reader serves the check at
-save time and the call itself, so the two cannot disagree about where a URL leads.
+The rules are RFC 3986 without the parts that no endpoint needs. `urllib` is not used, because it
+drops control characters silently and differs between Python releases. The check at save time and
+the call use the same parser, so they cannot disagree about the address of a URL.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What an execution is set for, and the id that it is stored under."""
+"""The condition of an execution, and the id of the execution."""
 
 from __future__ import annotations
 

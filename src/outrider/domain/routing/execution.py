@@ -14,7 +14,8 @@ from outrider.errors import InvalidRequest, NotFound
 
 _MAX_NAMED = 3
 MAX_TARGETS = 1000
-"""As many as one call may make deliveries to (`delivery.MAX_TARGETS`): each event can be stored."""
+"""The number of targets that one call may reach (`delivery.MAX_TARGETS`): every event fits into a
+call. ZITADEL has no limit (docs/contract.md#deliberate-differences)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

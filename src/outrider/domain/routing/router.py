@@ -1,15 +1,15 @@
-"""Which execution is chosen for a method, a response, a function or an event.
+"""Choose the execution for a method, a response, a function or an event.
 
-Exactly one is, or none: the targets of broader conditions are not merged in. Ids are compared as
-text, without regard to segments, as ZITADEL does:
+See docs/contract.md#matching. At most one execution matches; the targets of broader conditions are
+not merged. Ids are compared as text, without regard to segments, as ZITADEL does:
 
 1. the execution whose id is exactly the lookup id;
 2. otherwise, of all whose id is a prefix of the lookup id, or would be without a trailing `.*`, the
    last in ascending byte order.
 
-The answer does not get slower with the number of executions. All texts that can be such a prefix
-are sorted once. Of those that fit, each is a prefix of the next longer one, so it is enough to find
-the longest, and which execution wins for it is known beforehand.
+The time of a lookup does not depend on the number of executions. The router sorts all possible
+prefixes once and stores the execution that wins for each. Of the prefixes that match, each is a
+prefix of the next longer one, so the lookup needs only the longest.
 """
 
 from __future__ import annotations

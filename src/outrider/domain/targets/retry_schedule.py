@@ -1,4 +1,4 @@
-"""When to try again. No clock, no network, no randomness."""
+"""Compute the time of the next attempt, without clock, network or randomness."""
 
 from __future__ import annotations
 

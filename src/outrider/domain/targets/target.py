@@ -1,4 +1,4 @@
-"""Where to call, and how; and the checks that every target has passed."""
+"""Targets, and the checks that every target has passed."""
 
 from __future__ import annotations
 

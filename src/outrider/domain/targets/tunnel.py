@@ -1,7 +1,7 @@
-"""Reverse tunnels: targets that are answered by a listener that connected to us.
+"""Reverse tunnels: targets that a connected listener answers.
 
-`http://<name>.<instance>.tunnel.outrider.internal/` leads into the tunnel of that name. The top
-level domain `internal` is reserved for private use, so no such name can ever lead anywhere else.
+`http://<name>.<instance>.tunnel.outrider.internal/` is the endpoint of the tunnel of that name. The
+top-level domain `internal` is reserved for private use, so the name never resolves elsewhere.
 """
 
 from __future__ import annotations

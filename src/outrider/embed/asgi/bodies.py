@@ -13,6 +13,7 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Header = tuple[bytes, bytes]
 
+_SPACE = " \t\r\n"
 _MAX_DRAINED = 16 * 1024 * 1024
 # They say what the bytes of a body are, and those have changed.
 _ABOUT_BYTES = frozenset({b"content-length", b"content-md5", b"content-digest", b"digest", b"etag"})
@@ -53,15 +54,22 @@ async def drain_body(receive: Receive, request: RequestBody) -> None:
         more = message.get("more_body", False)
 
 
-def is_json(headers: Iterable[Header]) -> bool:
-    """Whether the body is JSON, neither compressed nor a stream of events."""
-    kind = header(headers, b"content-type").partition(b";")[0].strip().lower()
-    plain = header(headers, b"content-encoding").strip().lower() in {b"", b"identity"}
-    return plain and (kind == b"application/json" or kind.endswith(b"+json"))
+def has_json(headers: Sequence[Header], *, or_no_type: bool = False) -> bool:
+    """Whether the headers say that the body is JSON, and that it is not compressed.
+
+    Of two headers of one name the application may take either: then it is not JSON.
+    """
+    kinds = _values(headers, b"content-type")
+    encodings = _values(headers, b"content-encoding")
+    if len(kinds) > 1 or not set(encodings) <= {b"", b"identity"}:
+        return False
+    kind = kinds[0].partition(b";")[0].strip() if kinds else b""
+    is_absent = or_no_type and not kind
+    return is_absent or kind == b"application/json" or kind.endswith(b"+json")
 
 
 def json_text(body: bytes) -> str | None:
-    """Return the text of a body that is one JSON object; None when it is anything else.
+    """Return the text of a body that is one JSON value; None when it is anything else.
 
     UTF-16 and UTF-32 are read as well, as Python's JSON reads them: frameworks do, and what they
     read must not slip past the targets. However many values it has: the application bounds its
@@ -69,10 +77,14 @@ def json_text(body: bytes) -> str | None:
     """
     try:
         text = body.decode(json.detect_encoding(body))
-        go_json.check_object(text, limit=None)
+        go_json.check_value(text, limit=None)
     except ValueError:
         return None
-    return text
+    return text.strip(_SPACE)
+
+
+def _values(headers: Iterable[Header], name: bytes) -> list[bytes]:
+    return [value.strip().lower() for other, value in headers if other.lower() == name]
 
 
 def header(headers: Iterable[Header], name: bytes) -> bytes:

@@ -4,34 +4,44 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
-from outrider.domain.interception.message import JSON_TEXTS
+from outrider.domain.interception.rest_message import (
+    RestRequests,
+    RestResponses,
+    body_of,
+    query_string_of,
+    request_message,
+    response_message,
+)
+from outrider.domain.routing.condition import ConditionKind
 from outrider.embed.asgi.bodies import (
     Header,
     Message,
     Receive,
     RequestBody,
     drain_body,
+    has_json,
     header,
-    is_json,
     json_text,
     read_body,
     with_length,
 )
 from outrider.embed.asgi.disconnect import ClientDisconnected, DisconnectWatcher
+from outrider.embed.asgi.responses import BufferedSend, ResponseRefused, Send
+from outrider.embed.asgi.routes import RoutedMethod
 from outrider.embed.engine import Engine
-from outrider.errors import InvalidRequest, OutriderError
+from outrider.errors import Internal, InvalidRequest, OutriderError
 
 Scope = MutableMapping[str, Any]
-Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-_NO_MEMBERS = "{}"
+OnUnreadable = Literal["refuse", "pass"]
+"""What becomes of calls that targets which may interrupt cannot be shown."""
+
 _JSON = (b"content-type", b"application/json")
-_WITHOUT_BODY = {204, 205, 304}
-_FIRST_ERROR = 300
-_TOO_LONG, _NOT_JSON = 413, 415
+_ABOUT_BODIES = frozenset({b"content-type", b"content-length", b"transfer-encoding"})
+_TOO_LONG, _NOT_JSON, _FAILED = 413, 415, 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +53,13 @@ class Identity:
     user_id: str = ""
 
 
+def refuses(on_unreadable: str) -> bool:
+    """Whether it says to refuse. Raise `ValueError` for what it cannot say."""
+    if on_unreadable not in {"refuse", "pass"}:
+        raise ValueError(f'on_unreadable is "refuse" or "pass", not {on_unreadable!r}')
+    return on_unreadable == "refuse"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MiddlewareOptions:
     """What a middleware does with every call."""
@@ -51,8 +68,15 @@ class MiddlewareOptions:
     identify: Callable[[Scope], Identity]
     deadline: Callable[[Scope], float | None]
     max_body_bytes: int
-    refuse_others: bool
+    refuses_unreadable: bool
     render: Callable[[OutriderError], tuple[int, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Readable:
+    """What a request's body is as JSON; `text` is None when there is none."""
+
+    text: str | None
 
 
 class InterceptedExchange:
@@ -61,17 +85,19 @@ class InterceptedExchange:
     def __init__(
         self,
         options: MiddlewareOptions,
-        full_method: str,
+        method: RoutedMethod,
         scope: Scope,
         receive: Receive,
         send: Send,
     ) -> None:
         self._options = options
-        self._full_method = full_method
+        self._method = method
         self._scope = scope
+        # Most calls match no execution: what is made of them waits for `run`.
+        self._query = ""
+        self._request = ""
         self._receive = DisconnectWatcher(receive)
         self._send = send
-        self._request = _NO_MEMBERS
 
     async def run(self, app: App, *, on_request: bool, on_response: bool) -> None:
         """Call the application with the request as the targets left it, and buffer its response."""
@@ -83,13 +109,17 @@ class InterceptedExchange:
     async def _run(self, app: App, *, on_request: bool, on_response: bool) -> None:
         request = await read_body(self._receive, self._options.max_body_bytes)
         scope, messages = self._scope, list(request.messages)
-        message = self._message(request)
-        if message is not None:
-            self._request = message
+        body = self._readable(request)
+        self._query = scope.get("query_string", b"").decode("latin-1")
+        text = None if body is None else body.text
+        self._request = request_message(self._method.path, self._query, text)
         try:
-            if on_request and message is not None:
-                scope, messages = await self._intercept(message, messages)
-            elif on_request and self._options.refuse_others and not request.is_cut:
+            if on_request and request.is_cut:
+                # No target has seen the request, and the client is gone.
+                return
+            if on_request and body is not None:
+                scope, messages = await self._intercept(body, messages)
+            elif on_request and await self._refuses(ConditionKind.REQUEST):
                 await self._reject_body(request)
                 return
         except OutriderError as error:
@@ -99,68 +129,96 @@ class InterceptedExchange:
             return
         send: Send = (
             BufferedSend(self, self._send)
-            if on_response and self._has_response_body
+            if on_response and self._scope["method"] != "HEAD"
             else self._send
         )
-        await app(scope, _replay(messages, self._receive), send)
+        try:
+            await app(scope, _replay(messages, self._receive), send)
+        except Exception:
+            # A stream that was refused ends by an exception, as of a client that has left.
+            if not (isinstance(send, BufferedSend) and send.has_stopped):
+                raise
 
     async def send_error(self, error: OutriderError) -> None:
         """Answer with the error instead of the application."""
-        status, body = self._options.render(error)
-        found = error.interception_id
-        await self._respond(
-            status, body, [(b"outrider-interception-id", found.encode())] if found else []
-        )
+        await send_error(self._send, self._options.render, error)
 
-    async def response(self, message: str) -> str:
-        """Run a response through its targets. Raise `ClientDisconnected` or what a target that interrupts says."""
+    async def response(self, body: str) -> str:
+        """Run a response's body through its targets.
+
+        Raise `ClientDisconnected` or what a target that interrupts says.
+        """
+        message = response_message(body)
         result = await self._receive.run_until_disconnect(
             self._options.engine.intercept_response(
-                self._full_method, message, request=self._request, **self._call_details()
+                self._method.full_method,
+                message,
+                request=self._request,
+                message_type=RestResponses(),
+                **self._call_details(),
             )
         )
-        changed: str = result.message
-        return changed
+        changed = None if result.message is message else body_of(result.message)
+        return body if changed is None else changed
+
+    async def check_unreadable(self, what: str) -> None:
+        """Raise `ResponseRefused` when the response, which is `what`, must not pass its targets by."""
+        if await self._refuses(ConditionKind.RESPONSE):
+            raise ResponseRefused(what)
+
+    async def reject_response(self, refused: ResponseRefused) -> None:
+        """Answer instead of a response that must not pass its targets by."""
+        _, body = self._options.render(
+            Internal(
+                f"the response of {self._method.full_method} cannot be shown to the targets that"
+                f" guard it: it {refused.what}"
+            )
+        )
+        await _respond(self._send, _FAILED, body)
 
     @property
     def max_body_bytes(self) -> int:
         """The longest body that is buffered."""
         return self._options.max_body_bytes
 
-    @property
-    def _has_response_body(self) -> bool:
-        return bool(self._scope["method"] != "HEAD")
+    async def _refuses(self, kind: ConditionKind) -> bool:
+        is_strict = self._options.refuses_unreadable
+        return is_strict and await self._options.engine.is_guarded(kind, self._method.full_method)
 
-    def _message(self, request: RequestBody) -> str | None:
-        """The request's message; None when it has none that targets can be shown."""
+    def _readable(self, request: RequestBody) -> _Readable | None:
+        """What targets can be shown of the request's body; None when that is nothing."""
         if request.body is None:
             return None
         if not request.body:
-            return _NO_MEMBERS
-        headers: list[Header] = self._scope["headers"]
+            return _Readable(None)
         # Some frameworks take JSON without a type.
-        if is_json(headers) or not header(headers, b"content-type"):
-            return json_text(request.body)
-        return None
+        if not has_json(self._scope["headers"], or_no_type=True):
+            return None
+        text = json_text(request.body)
+        return None if text is None else _Readable(text)
 
     async def _intercept(
-        self, message: str, messages: list[Message]
+        self, body: _Readable, messages: list[Message]
     ) -> tuple[Scope, list[Message]]:
         result = await self._receive.run_until_disconnect(
             self._options.engine.intercept_request(
-                self._full_method, message, **self._call_details()
+                self._method.full_method,
+                self._request,
+                message_type=RestRequests(self._method.path),
+                **self._call_details(),
             )
         )
-        if result.message is message:
+        if result.message is self._request:
             return self._scope, messages
         self._request = result.message
-        body = result.message.encode()
-        headers = with_length(self._scope["headers"], len(body))
-        if not header(headers, b"content-type"):
-            headers.append(_JSON)
-        headers = [pair for pair in headers if pair[0].lower() != b"transfer-encoding"]
-        scope = {**self._scope, "headers": headers}
-        return scope, [{"type": "http.request", "body": body, "more_body": False}]
+        query = query_string_of(result.message, self._query)
+        scope = {**self._scope, "query_string": query.encode("latin-1", "replace")}
+        text = body_of(result.message)
+        if text == body.text:
+            return scope, messages
+        changed = b"" if text is None else text.encode()
+        scope["headers"] = _with_body(self._scope["headers"], changed)
+        return scope, [{"type": "http.request", "body": changed, "more_body": False}]
 
     def _call_details(self) -> dict[str, Any]:
         identity = self._options.identify(self._scope)
@@ -173,7 +231,6 @@ class InterceptedExchange:
             "user_id": identity.user_id,
             "headers": headers,
             "timeout": self._options.deadline(self._scope),
-            "message_type": JSON_TEXTS,
         }
 
     async def _reject_body(self, request: RequestBody) -> None:
@@ -181,77 +238,43 @@ class InterceptedExchange:
         if is_long:
             await drain_body(self._receive, request)
         limit = self._options.max_body_bytes
-        reason = f"be at most {limit} bytes long" if is_long else "be a JSON object"
-        _, body = self._options.render(InvalidRequest(f"the body must {reason}"))
-        await self._respond(_TOO_LONG if is_long else _NOT_JSON, body)
+        reason = (
+            f"have at most {limit} bytes"
+            if is_long
+            else "be JSON, with the content type application/json and not compressed"
+        )
+        _, body = self._options.render(
+            InvalidRequest(
+                f"the body must {reason}: else the targets that guard"
+                f" {self._method.full_method} cannot see it"
+            )
+        )
+        await _respond(self._send, _TOO_LONG if is_long else _NOT_JSON, body)
 
-    async def _respond(self, status: int, body: bytes, more: Sequence[Header] = ()) -> None:
-        headers = [_JSON, (b"content-length", str(len(body)).encode()), *more]
-        await self._send({"type": "http.response.start", "status": status, "headers": headers})
-        await self._send({"type": "http.response.body", "body": body})
+
+async def send_error(
+    send: Send, render: Callable[[OutriderError], tuple[int, bytes]], error: OutriderError
+) -> None:
+    """Answer with an error of outrider."""
+    status, body = render(error)
+    found = error.interception_id
+    more = [(b"outrider-interception-id", found.encode())] if found else []
+    await _respond(send, status, body, more)
 
 
-class BufferedSend:
-    """A `send` that buffers a response while it may be one that targets can be shown."""
+async def _respond(send: Send, status: int, body: bytes, more: Sequence[Header] = ()) -> None:
+    headers = [_JSON, (b"content-length", str(len(body)).encode()), *more]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
-    def __init__(self, exchange: InterceptedExchange, send: Send) -> None:
-        self._exchange = exchange
-        self._send = send
-        self._start: Message | None = None
-        self._chunks: list[bytes] = []
-        self._size = 0
-        self._is_over = False
 
-    async def __call__(self, message: Message) -> None:
-        """Take one message of the application."""
-        if self._is_over:
-            # The application goes on with a response that has been replaced.
-            return
-        kind = message["type"]
-        if kind == "http.response.start" and _is_buffered(message, self._exchange.max_body_bytes):
-            self._start = message
-        elif self._start is None:
-            await self._send(message)
-        elif kind == "http.response.body":
-            await self._add(self._start, message)
-        else:
-            await self._flush(self._start)
-            await self._send(message)
-
-    async def _add(self, start: Message, message: Message) -> None:
-        self._chunks.append(message.get("body", b""))
-        self._size += len(self._chunks[-1])
-        more = message.get("more_body", False)
-        if self._size > self._exchange.max_body_bytes:
-            await self._flush(start, more=more)
-        elif not more:
-            await self._finish(start, b"".join(self._chunks))
-
-    async def _flush(self, start: Message, *, more: bool = True) -> None:
-        self._start = None
-        await self._send(start)
-        if self._chunks:
-            body = b"".join(self._chunks)
-            await self._send({"type": "http.response.body", "body": body, "more_body": more})
-
-    async def _finish(self, start: Message, body: bytes) -> None:
-        message = json_text(body)
-        if message is not None:
-            try:
-                changed = await self._exchange.response(message)
-            except OutriderError as error:
-                self._is_over = True
-                await self._exchange.send_error(error)
-                return
-            except ClientDisconnected:
-                self._is_over = True
-                return
-            if changed is not message:
-                body = changed.encode()
-                start = {**start, "headers": with_length(start.get("headers", ()), len(body))}
-        self._start = None
-        await self._send(start)
-        await self._send({"type": "http.response.body", "body": body, "more_body": False})
+def _with_body(headers: Sequence[Header], body: bytes) -> list[Header]:
+    """The headers of a request with a body that a target has made."""
+    if not body:
+        return [pair for pair in headers if pair[0].lower() not in _ABOUT_BODIES]
+    kept = [pair for pair in headers if pair[0].lower() != b"transfer-encoding"]
+    changed = with_length(kept, len(body))
+    return changed if header(changed, b"content-type") else [*changed, _JSON]
 
 
 def _replay(messages: list[Message], receive: Receive) -> Receive:
@@ -263,11 +286,3 @@ def _replay(messages: list[Message], receive: Receive) -> Receive:
         return await receive() if message is None else message
 
     return receive_next
-
-
-def _is_buffered(start: Message, limit: int) -> bool:
-    status, headers = start["status"], list(start.get("headers", ()))
-    if not 200 <= status < _FIRST_ERROR or status in _WITHOUT_BODY or start.get("trailers"):  # noqa: PLR2004 - the first code of success
-        return False
-    length = header(headers, b"content-length")
-    return is_json(headers) and not (length.isdigit() and int(length) > limit)

@@ -2,8 +2,8 @@
 
     app.add_middleware(OutriderMiddleware, engine=engine, service="acme.v1.Shop")
 
-A request's message is its body, a JSON object, `{}` when there is none; parameters of the path
-and the query are not part of it. What is not JSON, and what has no end, passes untouched.
+A request's message is `{"path": {…}, "query": {…}, "body": …}`, a response's `{"body": …}`. What
+targets cannot be shown is refused where one of them may interrupt, and passes untouched elsewhere.
 https://asgi.readthedocs.io/en/latest/specs/www.html
 """
 
@@ -16,11 +16,20 @@ from typing import Any
 
 from outrider.domain.routing.condition import ConditionKind
 from outrider.embed.asgi.bodies import Receive
+from outrider.embed.asgi.django_urls import DjangoUrls, is_django
 from outrider.embed.asgi.error_response import render
-from outrider.embed.asgi.exchange import Identity, InterceptedExchange, MiddlewareOptions
+from outrider.embed.asgi.exchange import (
+    Identity,
+    InterceptedExchange,
+    MiddlewareOptions,
+    OnUnreadable,
+    refuses,
+    send_error,
+)
+from outrider.embed.asgi.lifespan import Lifespan
 from outrider.embed.asgi.routes import Routes, routes_from_table, routes_of_app
 from outrider.embed.engine import Engine
-from outrider.errors import OutriderError
+from outrider.errors import OutriderError, StartupError, Unavailable
 
 __all__ = ["Identity", "OutriderMiddleware"]
 
@@ -38,6 +47,12 @@ def anonymous(scope: Mapping[str, Any]) -> Identity:  # noqa: ARG001 - applicati
     return Identity()
 
 
+_NO_ROUTES = (
+    "the middleware does not know which calls of the application are which methods, since it has"
+    ' no routes: give OutriderMiddleware methods={"POST /path": "/package.Service/Method"}'
+)
+
+
 @dataclass(frozen=True, slots=True)
 class _RouteTable:
     routes: Routes
@@ -48,15 +63,19 @@ class OutriderMiddleware:
     """Runs the targets of an engine around the calls of `app`.
 
     - `methods`: `{"POST /orders/{id}": "/acme.v1.Shop/Create"}`; without it every route of the
-      application is `/<service>/<name of the endpoint>`.
+      application is `/<service>/<name of the endpoint>`, and of a Django project
+      `/<service>/<HTTP method and words of the route>`.
+    - `opens_engine`: the middleware opens and closes the engine, for applications without a
+      lifespan of their own, such as Django.
     - `identify`: from the scope to who calls.
     - `deadline`: seconds for the targets of one request or response, or a function of the scope.
-    - `max_body_bytes`: longer bodies pass untouched.
-    - `refuse_others`: answer 415 (413 for long ones) to a request with a body that targets cannot
-      be shown, instead of letting it pass by targets that were to check it.
+    - `max_body_bytes`: longer bodies cannot be shown to targets.
+    - `on_unreadable`: "refuse" answers 413 or 415 to a request whose body targets cannot be shown,
+      and 500 instead of such a response, when one of these targets may interrupt; "pass" lets them
+      by.
     - `render`: from an error to the HTTP status and a JSON body.
 
-    The engine is opened by the application, in its lifespan. Methods are registered when that
+    Else the engine is opened by the application, in its lifespan. Methods are registered when that
     has started; where the server knows no lifespan, by the first call.
     """
 
@@ -70,8 +89,9 @@ class OutriderMiddleware:
         identify: Callable[[Scope], Identity] = anonymous,
         deadline: float | Callable[[Scope], float | None] | None = None,
         max_body_bytes: int = MAX_BODY_BYTES,
-        refuse_others: bool = False,
+        on_unreadable: OnUnreadable = "refuse",
         render: Callable[[OutriderError], tuple[int, bytes]] = render,
+        opens_engine: bool = False,
     ) -> None:
         self._app = app
         self._engine = engine
@@ -82,31 +102,40 @@ class OutriderMiddleware:
             identify=identify,
             deadline=deadline if callable(deadline) else lambda _: deadline,
             max_body_bytes=max_body_bytes,
-            refuse_others=refuse_others,
+            refuses_unreadable=refuses(on_unreadable),
             render=render,
         )
         self._registering = asyncio.Lock()
+        self._opens_engine = opens_engine
+        self._has_lifespan = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One connection of the server."""
         if scope["type"] == "lifespan":
-            await self._app(scope, receive, self._register_before(scope, send))
+            self._has_lifespan = True
+            lifespan = Lifespan(self._app, self._engine if self._opens_engine else None)
+            await lifespan.run(scope, receive, send, lambda: self._register(scope))
         elif scope["type"] == "http":
             await self._http(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        routes = self._routes(scope)
-        full_method = routes.find(scope["method"], _path(scope))
-        if full_method is None:
+        try:
+            method = self._routes(scope).find(scope["method"], _path(scope))
+        except OutriderError as error:
+            await send_error(send, self._options.render, error)
+            return
+        if method is None:
             await self._app(scope, receive, send)
             return
-        exchange = InterceptedExchange(self._options, full_method, scope, receive, send)
+        exchange = InterceptedExchange(self._options, method, scope, receive, send)
         try:
+            if self._opens_engine and not self._has_lifespan:
+                await self._open()
             await self._register(scope)
-            on_request = self._engine.matches(ConditionKind.REQUEST, full_method)
-            on_response = self._engine.matches(ConditionKind.RESPONSE, full_method)
+            on_request = self._engine.matches(ConditionKind.REQUEST, method.full_method)
+            on_response = self._engine.matches(ConditionKind.RESPONSE, method.full_method)
         except OutriderError as error:
             await exchange.send_error(error)
             return
@@ -115,29 +144,28 @@ class OutriderMiddleware:
         else:
             await self._app(scope, receive, send)
 
-    def _register_before(self, scope: Scope, send: Send) -> Send:
-        """A `send` that registers the methods before it says that the application has started."""
-
-        async def register_and_send(message: Message) -> None:
-            if message["type"] == "lifespan.startup.complete":
-                try:
-                    await self._register(scope)
-                except OutriderError as error:
-                    message = {"type": "lifespan.startup.failed", "message": str(error)}
-            await send(message)
-
-        return register_and_send
-
     def _routes(self, scope: Scope) -> Routes:
         if self._table is None:
             # Starlette wraps middleware around its router: its application is in the scope.
             routes = getattr(self._app, "routes", None)
             if routes is None:
                 routes = getattr(scope.get("app"), "routes", None)
-            if routes is None:
-                raise TypeError("the application has no routes: give `methods`")
-            self._table = _RouteTable(routes_of_app(routes, self._service))
+            if routes is not None:
+                found: Routes = routes_of_app(routes, self._service)
+            elif is_django():
+                found = DjangoUrls(self._service)
+            else:
+                raise Unavailable(_NO_ROUTES)
+            self._table = _RouteTable(found)
         return self._table.routes
+
+    async def _open(self) -> None:
+        """Open the engine behind a server without lifespan, by the first call."""
+        if not self._engine.is_open:
+            try:
+                await self._engine.start()
+            except StartupError as failure:
+                raise Unavailable(f"the engine cannot be opened: {failure}") from None
 
     async def _register(self, scope: Scope) -> None:
         routes = self._routes(scope)

@@ -4,8 +4,8 @@
     server = grpc.aio.server(interceptors=[interceptor])
     await interceptor.register()
 
-Only calls with one request and one response are intercepted: streams pass untouched. Needs
-`outrider[grpc]`.
+Only calls with one request and one response are intercepted. Streams cannot be shown to targets: they
+are refused where one of these may interrupt, and pass untouched elsewhere. Needs `outrider[grpc]`.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ import grpc
 from outrider.domain.formats.bounded_text import bounded
 from outrider.domain.interception.message import MessageType
 from outrider.domain.routing.condition import ConditionKind
-from outrider.embed.asgi.exchange import Identity
+from outrider.embed.asgi.exchange import Identity, OnUnreadable, refuses
 from outrider.embed.engine import Engine
 from outrider.embed.grpc.messages import message_type_of
-from outrider.errors import InvalidRequest, OutriderError
+from outrider.errors import FailedPrecondition, InvalidRequest, OutriderError
 
 __all__ = ["Identity", "OutriderInterceptor"]
 
@@ -30,6 +30,11 @@ Handler = Callable[[Any, Any], Awaitable[Any]]
 _BINARY = "-bin"
 # Clients take 8 KiB of headers, and what is not ASCII is percent-encoded.
 _MAX_DETAILS_BYTES = 1100
+_HANDLERS = {
+    (False, True): grpc.unary_stream_rpc_method_handler,
+    (True, False): grpc.stream_unary_rpc_method_handler,
+    (True, True): grpc.stream_stream_rpc_method_handler,
+}
 _INTERCEPTION_ID = "outrider-interception-id"
 
 
@@ -45,7 +50,7 @@ class OutriderInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
     makes them known to the catalogue; without a call of it the first intercepted call does.
     `identify` says who calls, from the context of the call. `message_type` makes a `MessageType`
     of a class of messages; without it those of `google.protobuf` and `protobuf-py` are known.
-    Handlers must be coroutines.
+    `on_unreadable="pass"` lets streams by targets that may interrupt. Handlers must be coroutines.
     """
 
     def __init__(
@@ -55,7 +60,9 @@ class OutriderInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         services: Iterable[Any] = (),
         identify: Callable[[Any], Identity] = anonymous,
         message_type: Callable[[type[Any]], MessageType[Any]] = message_type_of,
+        on_unreadable: OnUnreadable = "refuse",
     ) -> None:
+        self._refuses_unreadable = refuses(on_unreadable)
         self._engine = engine
         self._message_type = message_type
         self._methods = [name for service in services for name in _methods_of(service)]
@@ -73,9 +80,11 @@ class OutriderInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
     ) -> Any:
         """See `grpc.aio.ServerInterceptor`: one call."""
         handler = await continuation(handler_call_details)
-        if handler is None or handler.request_streaming or handler.response_streaming:
+        if handler is None:
             return handler
         full_method = handler_call_details.method
+        if handler.request_streaming or handler.response_streaming:
+            return await self._stream(handler, full_method)
         if await self._passes(full_method):
             return handler
         method = _InterceptedMethod(
@@ -99,6 +108,34 @@ class OutriderInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
             request_deserializer=handler.request_deserializer,
             response_serializer=handler.response_serializer,
         )
+
+    async def _stream(self, handler: Any, full_method: str) -> Any:
+        """The handler of a stream, or one that refuses it: no target can be shown it."""
+        try:
+            await self.register()
+            if not self._refuses_unreadable or not await self._is_guarded(full_method):
+                return handler
+        except OutriderError as failure:
+            error = failure
+        else:
+            error = FailedPrecondition(
+                f"{full_method} is a stream, which the targets that guard it cannot see"
+            )
+
+        async def refuse(_request: Any, context: Any) -> None:
+            await context.abort(
+                grpc.StatusCode[error.code.name], bounded(str(error), _MAX_DETAILS_BYTES)
+            )
+
+        return _HANDLERS[handler.request_streaming, handler.response_streaming](
+            refuse,
+            request_deserializer=handler.request_deserializer,
+            response_serializer=handler.response_serializer,
+        )
+
+    async def _is_guarded(self, full_method: str) -> bool:
+        kinds = (ConditionKind.REQUEST, ConditionKind.RESPONSE)
+        return any([await self._engine.is_guarded(kind, full_method) for kind in kinds])
 
     async def _passes(self, full_method: str) -> bool:
         """Whether no target has to see this call; the call itself reports what goes wrong."""

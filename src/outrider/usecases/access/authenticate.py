@@ -1,4 +1,4 @@
-"""Who calls: from a host name to an instance, from an `Authorization` header to an account in it."""
+"""Authenticate a caller: host name to instance, `Authorization` header to account."""
 
 from __future__ import annotations
 

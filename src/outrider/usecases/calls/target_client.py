@@ -1,4 +1,4 @@
-"""The one way to call a target: build, sign, send. Every failure is a `RequestError`."""
+"""Call a target: build, sign, send. Every failure is a `RequestError`."""
 
 from __future__ import annotations
 

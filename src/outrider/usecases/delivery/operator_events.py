@@ -1,4 +1,4 @@
-"""Operator events about deaths, pauses and breakers, in the transaction that makes them."""
+"""Write operator events about dead deliveries, pauses and breakers, in the same transaction."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Publishing: route in memory, then events and deliveries in one transaction."""
+"""Publish events: route in memory, then write events and deliveries in one transaction."""
 
 from __future__ import annotations
 

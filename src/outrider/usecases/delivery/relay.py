@@ -1,4 +1,4 @@
-"""The relay: events of another server's executions, verified and stored like our own."""
+"""Relay: verify events of another server's executions and store them like published events."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bulkheads: each target has a limit of concurrent calls, so one that hangs delays no other."""
+"""Limit concurrent calls per target, so that one slow target delays no other (bulkhead)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calls of asynchronous targets become deliveries, stored and tried again like an event's."""
+"""Turn calls of asynchronous targets into deliveries, stored and retried like an event's."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
-"""Interceptions: a request, a response or a function runs through its targets; its caller waits.
+"""Interceptions: pass a request, a response or a function to its targets while the caller waits.
 
-No queue: what fails is not tried again. Only the calls of `rest_async` targets become deliveries
-like an event's.
+There is no queue and no retry. Only the calls of `rest_async` targets become deliveries.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from typing import Generic, TypeVar
 
 from outrider.domain.calls.trace import trace_from_headers
 from outrider.domain.ids import ExecutionId, InstanceId
-from outrider.domain.interception.decision import execution_failed, not_json
+from outrider.domain.interception.decision import execution_failed, may_interrupt, not_json
 from outrider.domain.interception.function import FunctionPayload, function_lookup_id
 from outrider.domain.interception.message import (
     JSON_OBJECTS,
@@ -129,6 +128,14 @@ class Interceptions:
         payload = InterceptionPayload(call, instance, type_, message, request, schema)
         calls, run_id = await self._run(matched, payload, _invalid_response, seconds, call)
         return InterceptionResult(payload.message, matched.execution, calls, run_id)
+
+    async def is_guarded(self, instance: InstanceId, kind: ConditionKind, full_method: str) -> bool:
+        """Whether a target that may interrupt is to see the request or response of a method."""
+        matched = self._match_method(instance, kind, InterceptedCall(full_method=full_method))
+        if matched is None:
+            return False
+        targets = await self.resolved_targets.of(matched.instance, matched.targets)
+        return any(may_interrupt(resolved.target, resolved.policy) for resolved in targets)
 
     async def function(
         self,

@@ -1,7 +1,7 @@
-"""The targets of one execution, one after the other, while a caller waits.
+"""Call the targets of one execution one after the other, while a caller waits.
 
-Each gets the message as the ones before it left it. A failure either stops the interception with
-an error for its caller, or is written into the log and has no further effect.
+Each target gets the message as the previous ones left it. A failure either rejects the call with an
+error for the caller, or is logged and has no further effect.
 """
 
 from __future__ import annotations
@@ -185,9 +185,12 @@ class TargetChain:
         """Apply a response that counts to the payload; return why it does not count."""
         if response.is_success and not response.is_whole:
             return Failure(Outcome.UNREACHABLE, _PERHAPS_CUT, execution_failed())
-        rejection = _over_bounds(resolved_target.target, response) or await _rejection(
-            run, resolved_target, response
-        )
+        rejection = _over_bounds(resolved_target.target, response)
+        if rejection is None and len(response.body) > _LONG_BODY:
+            # To read a long body takes longer than other calls should wait.
+            rejection = await asyncio.to_thread(_rejection, run, resolved_target, response)
+        elif rejection is None:
+            rejection = _rejection(run, resolved_target, response)
         return rejection or self._apply(run, resolved_target, response)
 
     def _enqueue(self, run: PipelineRun, target_id: TargetId) -> TargetCall:
@@ -312,18 +315,14 @@ def _over_bounds(target: Target, response: Response) -> Failure | None:
     return Failure(Outcome.FAILED, reason, execution_failed()) if reason else None
 
 
-async def _rejection(
+def _rejection(
     run: PipelineRun, resolved_target: ResolvedTarget, response: Response
 ) -> Failure | None:
     """Return why the target did not accept; None when it did."""
     is_applied = resolved_target.target.type is TargetType.REST_CALL
     read_error = partial(run.payload.forwarded_error, is_applied=is_applied)
     try:
-        # To read a long body takes longer than other calls should wait.
-        if len(response.body) > _LONG_BODY:
-            classification = await asyncio.to_thread(classify_response, response, read_error)
-        else:
-            classification = classify_response(response, read_error)
+        classification = classify_response(response, read_error)
     except InvalidResponse as invalid:
         return Failure(Outcome.FAILED, invalid.reason, run.invalid_response(invalid))
     if classification.outcome is Outcome.ACCEPTED:

@@ -1,8 +1,8 @@
-"""The store as the use cases see it: transactions, and every repository in them.
+"""The port of the store: transactions, and every repository in them.
 
-A unit of work is a plain function that gets a `Unit` and runs inside one transaction, in the
-store's thread: it must be quick, must not await, and may run twice (then the first run was rolled
-back). Its changes are durable when `Store.write` returns; an exception rolls them back.
+A unit of work is a plain function. It gets a `Unit` and runs inside one transaction, in the store's
+thread. It must be quick, must not await, and may run twice (then the first run was rolled back).
+Its changes are durable when `Store.write` returns; an exception rolls them back.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Spans of traces: the port that opens them, and the current one of a task.
+"""Spans of traces: the port that opens them, and the current span of a task.
 
-Nothing here needs a tracing system. Without one, traces of callers go on: a call on their behalf
-gets a span of the same trace, with an identifier that the log has, too.
+No tracing system is needed. Without one, a caller's trace continues: a call to a target gets a span
+of the same trace, with the identifier that is also in the log.
 """
 
 from __future__ import annotations

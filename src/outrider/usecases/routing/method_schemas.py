@@ -1,4 +1,4 @@
-"""What the catalogue knows about the messages of methods: a schema of their own, or ZITADEL's types."""
+"""Schemas for the messages of methods: from the catalogue of the instance, or ZITADEL's types."""
 
 from __future__ import annotations
 

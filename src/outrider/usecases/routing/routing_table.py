@@ -1,7 +1,8 @@
-"""What routing, the catalogue and host names look like right now, in memory.
+"""Routes, catalogue and host names, in memory.
 
-Built from the store and replaced when its revision has moved: at once on the node that changed it,
-within a second on others. Replaced whole, so that a reader never sees half a change.
+The table is built from the store and replaced after the store's revision has changed: immediately
+on the node that changed it, within a second on other nodes. It is replaced as a whole, so that no
+reader sees half a change.
 """
 
 from __future__ import annotations

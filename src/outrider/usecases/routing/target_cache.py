@@ -1,4 +1,4 @@
-"""Resolved targets in memory, for interceptions: they stay until the routing revision moves."""
+"""Resolved targets in memory, for interceptions; valid until the routing revision changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Targets: where to call, and how."""
+"""Create, change, delete and find targets."""
 
 from __future__ import annotations
 

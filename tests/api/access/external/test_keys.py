@@ -351,7 +351,9 @@ WRONG = {
         DISCOVERY: Answer(body=json.dumps([0] * MAX_JSON_VALUES).encode())
     },
     "the keys: connection": lambda _: {KEYS: Answer(body=b"{}  ", cut_at=2)},
-    "the keys: answer is not valid HTTP": lambda _: {KEYS: Answer(raw=b"SSH-2.0-x\r\n")},
+    "the keys: answer is not HTTP: it begins with 'SSH-2.0-x": lambda _: {
+        KEYS: Answer(raw=b"SSH-2.0-x\r\n")
+    },
     "the answer is no JWK set": lambda _: {KEYS: Answer(body=b"\xff")},
     "the answer is no JWK": lambda _: keys_are({}),
     "the answer is no": lambda _: {KEYS: Answer(body=b'"keys"')},

@@ -129,7 +129,11 @@ EXECUTIONS = [
     Row(
         "a misspelled service",
         explain(method="/zitadel.sesion.v2.SessionService/ListSessions"),
-        meaning(f"{SESSIONS}/ListSessions", f"{SESSIONS}/SetSession", f"{SESSIONS}/GetSession"),
+        meaning(
+            f"{SESSIONS}/ListSessions",
+            f"{SESSIONS.replace('v2', 'v2beta')}/ListSessions",
+            f"{SESSIONS}/SetSession",
+        ),
     ),
     Row("a misspelled function", explain(function="preUserInfo"), meaning("preuserinfo")),
     Row(

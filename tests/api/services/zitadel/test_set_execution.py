@@ -21,7 +21,7 @@ CONDITION_INVALID = "Execution condition is invalid"
 EMPTY_ENTRY = ExpectedError("invalid_argument", "Execution is invalid", "COMMAND-hdm4zl1hmd")
 TOO_MANY = ExpectedError(
     "invalid_argument",
-    "invalid SetExecutionRequest.Targets: value must contain no more than 2000 item(s), not 2001:"
+    "invalid SetExecutionRequest.Targets: value must contain no more than 1000 item(s), not 1001:"
     " the deliveries of an event are one transaction",
 )
 NO_TARGET = ExpectedError("not_found", "Target not found", "COMMAND-17e8fq1ggk")
@@ -162,7 +162,7 @@ CHECKS = [
     ),
     Row(
         "more targets than an event can be stored for",
-        setting(on_event("nobody.knows"), [str(number) for number in range(2001)]),
+        setting(on_event("nobody.knows"), [str(number) for number in range(1001)]),
         TOO_MANY,
     ),
     Row(

@@ -1,4 +1,4 @@
-"""Web keys over every wire, in v2 and v2beta: the contract's section 8.9."""
+"""Web keys over every wire, in v2 and v2beta (docs/contract.md#web-keys)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Resolve, check, pin: which addresses a connection to an endpoint may go to."""
+"""Resolve a host, check its addresses, and pin the address of a connection."""
 
 from __future__ import annotations
 

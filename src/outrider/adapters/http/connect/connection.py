@@ -1,4 +1,4 @@
-"""One connection: one exchange at a time, and idle in between."""
+"""One connection: one exchange at a time, idle in between."""
 
 from __future__ import annotations
 

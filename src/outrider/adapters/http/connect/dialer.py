@@ -1,4 +1,4 @@
-"""Opening a connection: resolve and check, connect to a checked address, shake hands."""
+"""Open a connection: resolve, check the address, connect, do the TLS handshake."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Connecting sockets to checked addresses, several at a time (RFC 8305)."""
+"""Connect sockets to checked addresses, several at a time (RFC 8305)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Reading HTTP/1.1 responses (RFC 9112) out of bytes. No I/O and no clock.
+"""Parse HTTP/1.1 responses (RFC 9112) from bytes, without I/O and clock.
 
-The owner of the URL writes the response, so everything about it is bounded before it is kept.
+The receiver is not trusted, so every part of a response is bounded before it is kept.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""TLS towards targets: trust, our own identity, and the sentences of failed handshakes.
+"""TLS to targets: trusted authorities, client certificate, and messages of failed handshakes.
 
-`client_context` is the default: the system's authorities, and no certificate of ours. A target's
+`client_context` is the default: the system's authorities, and no client certificate. A target's
 policy may name other authorities and a client certificate: `policy_context`. Both verify chains
 and host names, with TLS 1.2 or newer.
 """

@@ -1,4 +1,4 @@
-"""TLS identity, trust and proxy of outgoing connections, and which connections share them."""
+"""TLS identity, trust and proxy of connections, with a pool for each combination."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""Cancelling in SQL, at once or when the attempt that is under way has ended.
+"""Cancel deliveries in SQL, immediately or after their running attempt.
 
-Deliveries to a deleted target are cancelled a bounded part at a time. The target is gone at once;
-that some are left is noted in `target_deletions`, and the next part goes on there, also in another
-process.
+Deliveries to a deleted target are cancelled in bounded parts. The target is deleted with the first
+part. `target_deletions` notes the remaining parts, so that another process can continue.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Claiming: which deliveries are attempted next, when more are due than there is capacity for.
+"""Claim deliveries: choose the next ones if more are due than there is capacity for.
 
-The shared queue and the target queues that are ready are participants: each gets an equal share,
-and what one leaves over goes to the others. The shared queue is in the order of due times.
-Deliveries of targets with a target queue that are still in it move to that queue when they come
-up, a bounded number at a time; until all that is in the way has moved, deliveries are claimed from
-the other end of the shared queue, too, so that none waits for the move.
+The shared queue and the ready target queues get equal shares of the capacity, and unused capacity
+goes to the others. The shared queue is ordered by due time. A delivery whose target has a target
+queue may still be in the shared queue; a claim moves a bounded number of these. Until all of them
+have moved, claims also take deliveries from the other end of the shared queue, so that no delivery
+waits for the move.
 """
 
 from __future__ import annotations

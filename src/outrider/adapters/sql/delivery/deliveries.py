@@ -1,4 +1,4 @@
-"""The delivery log in SQL, and the worker's side of the queue."""
+"""The delivery log and the worker's queue operations in SQL."""
 
 from __future__ import annotations
 

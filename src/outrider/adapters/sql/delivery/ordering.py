@@ -1,8 +1,8 @@
-"""Ordering keys in SQL: deliveries that wait on earlier ones of their aggregate.
+"""Ordering keys in SQL: deliveries that wait for earlier ones of their aggregate.
 
-`aggregate` is the ordering key of a delivery while it takes part in the order, `waits_on` names the
-one in front of it. The first of a key waits on none. A delivery gives up its key when it is final;
-where the policy halts on dead, a dead one keeps it, and the others wait.
+`aggregate` is the ordering key of a delivery while the delivery is ordered. `waits_on` names the
+delivery in front of it; the first delivery of a key has none. A final delivery gives its key up. If
+the policy halts on dead, a dead delivery keeps its key and the others wait.
 """
 
 from __future__ import annotations

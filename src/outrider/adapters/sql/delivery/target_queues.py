@@ -1,4 +1,4 @@
-"""Target queues in SQL: what holds targets back, and when something can be claimed from each."""
+"""Target queues in SQL: the limits of a target, and the time of its next claim."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""How deliveries change state in SQL: claims, dependents, and where each delivery is due.
+"""State changes of deliveries in SQL: claims, dependents, and due times.
 
-The due time of a delivery is in `due_at`, or in `queued_due_at` when its target has a target queue.
+The due time of a delivery is in `due_at`, or in `queued_due_at` if its target has a target queue.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ Imported only where a server uses PostgreSQL: the driver is an extra.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -111,6 +112,10 @@ class PostgresConnection:
         # The store sends it after the commit.
         self.must_notify = True
 
+    def use_schema(self, schema: str) -> None:
+        """Look for every name in this schema, and in no other."""
+        self.execute("SELECT set_config('search_path', quote_ident(?), false)", (schema,))
+
     def script(self, text: str) -> None:
         """Run statements without parameters, in one round trip."""
         self._connection.execute(text, prepare=False)
@@ -161,6 +166,25 @@ class PostgresConnection:
 
 class CommitUnknown(Unavailable):
     """The connection was lost during a commit: it may have happened or not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """Where a store is. `schema` None: the first one of the role's `search_path`."""
+
+    url: str = field(repr=False)
+    schema: str | None = None
+
+    def connect(self) -> PostgresConnection:
+        """A connection whose names are those of the schema. Raise as `connect` does."""
+        connection = connect(self.url)
+        if self.schema is not None:
+            try:
+                connection.use_schema(self.schema)
+            except BaseException:
+                connection.close()
+                raise
+        return connection
 
 
 def connect(url: str) -> PostgresConnection:

@@ -13,10 +13,13 @@ from collections.abc import Callable
 
 import psycopg
 
-from outrider.adapters.sql.postgres.connection import PostgresConnection, connect
+from outrider.adapters.sql.postgres.connection import Database, PostgresConnection
+from outrider.adapters.sql.schema.dialect import OF_SCHEMA
 
-_CHANNEL = "outrider"
-NOTIFY = f"NOTIFY {_CHANNEL}"
+# Channels are a database's, and each schema in it may be a store.
+_CHANNEL = f"'outrider_' || {OF_SCHEMA}"
+NOTIFY = f"SELECT pg_notify({_CHANNEL}, '')"
+_LISTEN = f"SELECT 'LISTEN ' || quote_ident({_CHANNEL})"
 _NODES = 0x6F757472  # "outr": the space of our advisory locks that number processes
 _MAX_NODE = 1023  # what `runtime.IdGenerator` takes; 0 is a store that has one process
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
@@ -30,12 +33,12 @@ class PostgresNotifier:
     all others. `own_process` returns the server's process whose notifications are this one's own.
     """
 
-    def __init__(self, url: str, own_process: Callable[[], int | None]) -> None:
+    def __init__(self, database: Database, own_process: Callable[[], int | None]) -> None:
         self.count = 0
         self.listeners: list[Callable[[], None]] = []
-        self._url = url
+        self._database = database
         self._own_process = own_process
-        self._connection: PostgresConnection | None = connect(url)
+        self._connection: PostgresConnection | None = database.connect()
         try:
             self.node = _take_node(self._connection)
             self._listen(self._connection)
@@ -102,7 +105,7 @@ class PostgresNotifier:
         return os.read(self._commands, 1) == _END
 
     def _reconnect(self) -> PostgresConnection:
-        connection = connect(self._url)
+        connection = self._database.connect()
         try:
             # Mostly the number is free again. If not, the server has not yet noticed that the old
             # connection is gone: another process gets this number only after a thousand more starts.
@@ -114,7 +117,7 @@ class PostgresNotifier:
         return connection
 
     def _listen(self, connection: PostgresConnection) -> None:
-        connection.script(f"LISTEN {_CHANNEL}")
+        connection.script(connection.execute(_LISTEN).fetchone()[0])
 
 
 def _take_node(connection: PostgresConnection) -> int:

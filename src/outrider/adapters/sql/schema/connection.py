@@ -1,4 +1,4 @@
-"""Connections as the adapters see them, and how values become columns.
+"""Database connections as the adapters use them, and the conversion of values to columns.
 
 Times and durations are integers of microseconds.
 """

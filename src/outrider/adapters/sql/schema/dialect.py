@@ -13,10 +13,12 @@ from typing import Protocol
 
 _NUL = "\0"
 # PostgreSQL's advisory locks, chosen once and for all: releases that run side by side must mean
-# the same by them.
-UNITS_LOCK = 7_236_841_001
+# the same by them. They are one database's, and each schema in it may be a store: the second number
+# is its schema's. `MIGRATION_LOCK` is for all of them.
+OF_SCHEMA = "hashtext(current_schema())"
+UNITS_LOCK = f"1869968497, {OF_SCHEMA}"
+TARGET_QUEUES_LOCK = f"1869968498, {OF_SCHEMA}"
 MIGRATION_LOCK = 7_236_841_002
-TARGET_QUEUES_LOCK = 7_236_841_003
 
 
 class Membership(Protocol):

@@ -1,9 +1,9 @@
-"""Group commit: one thread writes, and one commit is for many units that arrived during the last.
+"""Group commit: one thread writes, and one commit has the units that arrived during the last one.
 
-Which they are `unit_queue` says: tenants in turn, and a large unit alone.
+`unit_queue` chooses the units: tenants take turns, and a large unit is committed alone.
 
-The `commit` of a `GroupWriter` knows the database: it runs the units of one group and returns how
-each of them ended, in order.
+The `commit` of a `GroupWriter` knows the database. It runs the units of one group and returns the
+result of each, in order.
 """
 
 from __future__ import annotations
@@ -55,6 +55,7 @@ class GroupWriter:
         self.watch: Watch | None = None
         self._proven_at = -math.inf
         self._needs_proof = False
+        self.is_closed = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
@@ -81,6 +82,7 @@ class GroupWriter:
 
     def close(self) -> None:
         """Finish all units that were passed in, then end the thread."""
+        self.is_closed = True
         self._jobs.put(None)
         self._thread.join()
 
@@ -126,6 +128,16 @@ class GroupWriter:
         if job is not None:
             waiting.add(job)
         return job is None
+
+
+async def close_in_thread(close: Callable[[], None]) -> None:
+    """Run what blocks in a thread; in this one while the interpreter ends and no thread takes work."""
+    try:
+        closing = asyncio.get_running_loop().run_in_executor(None, close)
+    except RuntimeError:
+        close()
+        return
+    await closing
 
 
 def run_under_savepoint(

@@ -19,7 +19,7 @@ from typing import TypeVar
 
 import psycopg
 
-from outrider.adapters.sql.postgres.connection import CommitUnknown, PostgresConnection, connect
+from outrider.adapters.sql.postgres.connection import CommitUnknown, Database, PostgresConnection
 from outrider.adapters.sql.postgres.failures import (
     COLLISIONS,
     CONCERNS_ALL,
@@ -69,6 +69,8 @@ class PostgresStore:
 
     url: str = field(repr=False)
     secrets: Secrets = field(repr=False)
+    schema: str | None = None
+    _database: Database = field(init=False, repr=False)
     _committer: _GroupCommitter = field(init=False, repr=False)
     _notifier: PostgresNotifier = field(init=False, repr=False)
     _writer: GroupWriter = field(init=False, repr=False)
@@ -77,10 +79,11 @@ class PostgresStore:
     _reader_connections: list[PostgresConnection] = field(default_factory=list, repr=False)
 
     def __post_init__(self) -> None:
+        self._database = Database(self.url, self.schema)
         # Opened here and not in the threads, so that the caller hears what is wrong.
-        self._committer = _GroupCommitter(self.url, self.secrets, connect(self.url))
+        self._committer = _GroupCommitter(self._database, self.secrets, self._database.connect())
         try:
-            self._notifier = PostgresNotifier(self.url, lambda: self._committer.process)
+            self._notifier = PostgresNotifier(self._database, lambda: self._committer.process)
         except BaseException:
             self._committer.close()
             raise
@@ -96,7 +99,14 @@ class PostgresStore:
 
     async def read(self, work: Callable[[Unit], T]) -> T:
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._readers, self._read, work)
+        try:
+            reading = loop.run_in_executor(self._readers, self._read, work)
+        except RuntimeError:
+            # The interpreter ends, and no thread takes work any more.
+            if self._writer.is_closed:
+                raise
+            return self._read(work)
+        return await reading
 
     async def check_writable(self) -> None:
         if not self._writer.is_proven:
@@ -144,7 +154,7 @@ class PostgresStore:
 
     def _at_start(self, work: Callable[[Connection], T]) -> T:
         with _refused():
-            connection = connect(self.url)
+            connection = self._database.connect()
             try:
                 connection.script(_BEGIN_ALONE)
                 result = work(connection)
@@ -177,7 +187,7 @@ class PostgresStore:
         if found is not None and found.primary != primary:
             found.connection.close()
         if found is None or found.connection.is_lost:
-            opened = connect(self.url)
+            opened = self._database.connect()
             usable = [
                 connection for connection in self._reader_connections if not connection.is_lost
             ]
@@ -201,12 +211,14 @@ class _GroupCommitter:
     groups get the last refusal without a word to the database.
     """
 
-    def __init__(self, url: str, secrets: Secrets, connection: PostgresConnection) -> None:
+    def __init__(
+        self, database: Database, secrets: Secrets, connection: PostgresConnection
+    ) -> None:
         self.on_notification: Callable[[], None] = lambda: None
         self.on_another_primary: Callable[[], None] = lambda: None
         # Grows when connections of other threads may lead to a server that is no primary any more.
         self.primary = 0
-        self._url = url
+        self._database = database
         self._secrets = secrets
         self._connection = connection
         self._unit = SqlUnit(connection, secrets)
@@ -296,7 +308,7 @@ class _GroupCommitter:
         self._connection.close()
         self._not_before = time.monotonic() + self._pause
         self._pause = min(2 * self._pause, _LONGEST_PAUSE_S)
-        self._connection = connect(self._url)
+        self._connection = self._database.connect()
         self._unit = SqlUnit(self._connection, self._secrets)
 
     def _may_try_again(self, failure: psycopg.Error) -> bool:

@@ -22,6 +22,7 @@ from outrider.adapters.sql.postgres.failures import (
     state_of,
 )
 from outrider.adapters.sql.postgres.pooling import pools_transactions
+from outrider.adapters.sql.postgres.schemas import find_schema
 from outrider.adapters.sql.postgres.write_check import try_write
 from outrider.adapters.sql.schema.dialect import POSTGRES
 from outrider.adapters.sql.schema.migrations import all_migrations, versions
@@ -53,7 +54,8 @@ UNION ALL
     FROM me WHERE rolconnlimit >= 0 AND NOT rolsuper
 """
 _MAY_CREATE = (
-    "SELECT coalesce(has_schema_privilege(current_schema(), 'CREATE'), false), pg_is_in_recovery()"
+    "SELECT coalesce(has_schema_privilege(current_schema(), 'CREATE'),"
+    " has_database_privilege(current_database(), 'CREATE')), pg_is_in_recovery()"
 )
 # An inspection waits for no lock of others for long.
 _IMPATIENT = "SET lock_timeout = '2s'; SET statement_timeout = '5s'"
@@ -82,7 +84,8 @@ class DatabaseInspection:
     `schema` is the version of the schema, 0 when there is none yet. Releases that know `needed` or
     more work on it; this one knows `known`. `most` connections may be open, `free` of them are not;
     `limited_by` names the setting. `refused` is why a write failed that was tried, None when it did
-    not. `is_pooled` is whether a pooler hands over the session after each transaction.
+    not. `is_pooled` is whether a pooler hands over the session after each transaction. `schema_name`
+    is the schema of the database that the store is in, or will be.
     """
 
     where: str
@@ -101,16 +104,24 @@ class DatabaseInspection:
     limited_by: str = "max_connections"
     refused: WriteRefused | None = None
     is_pooled: bool = False
+    schema_name: str = ""
 
 
-def inspect(url: str) -> DatabaseInspection:
-    """Connect once and inspect it. Raise `CannotOpen`, without secrets, when that fails."""
+def inspect(url: str, schema: str | None = None) -> DatabaseInspection:
+    """Connect once and inspect it. Raise `CannotOpen`, without secrets, when that fails.
+
+    `schema` is what a setting names.
+    """
     try:
         connection = connect(url)
     except psycopg.Error as failure:
         raise _cannot_open(failure, url) from None
     try:
-        return _inspect(connection, url)
+        found = find_schema(connection, schema, beside_tables=False)
+        first = connection.execute("SELECT current_schema()").fetchone()[0]
+        if found is not None:
+            connection.use_schema(found)
+        return _inspect(connection, url, found or first)
     except psycopg.Error as failure:
         raise _cannot_open(failure, url) from None
     finally:
@@ -152,7 +163,7 @@ def _cannot_open(failure: psycopg.Error, url: str) -> CannotOpen:
     return CannotOpen(f"{redacted_url(url)}: {reason}", advice)
 
 
-def _inspect(connection: PostgresConnection, url: str) -> DatabaseInspection:
+def _inspect(connection: PostgresConnection, url: str, name: str) -> DatabaseInspection:
     connection.script(_IMPATIENT)
     known = all_migrations(POSTGRES)[-1].version
     schema, needed = (
@@ -174,6 +185,7 @@ def _inspect(connection: PostgresConnection, url: str) -> DatabaseInspection:
         free=free,
         limited_by=setting,
         is_pooled=pools_transactions(connection, url),
+        schema_name=name,
         refused=_refusal(connection, has_schema=schema == known),
     )
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
+from functools import partial
 from typing import TypeVar
 
 import psycopg
@@ -19,11 +20,13 @@ from outrider.adapters.sql.postgres.connection import (
     redacted_url,
 )
 from outrider.adapters.sql.postgres.pooling import pools_transactions
+from outrider.adapters.sql.postgres.schemas import SchemaNotMade, enter_schema, find_schema
 from outrider.adapters.sql.postgres.write_check import try_write
 from outrider.adapters.sql.schema.connection import Secrets
 from outrider.adapters.sql.schema.dialect import MIGRATION_LOCK
 from outrider.adapters.sql.schema.migrations import migrate
 from outrider.adapters.sql.stores import postgres_inspect
+from outrider.adapters.sql.stores.group_commit import close_in_thread
 from outrider.adapters.sql.stores.postgres import PostgresStore
 from outrider.adapters.sql.stores.sqlite import CannotOpen
 from outrider.usecases.ports.store import WriteRefused
@@ -51,29 +54,47 @@ async def open_postgres(
     announce: Callable[[str], None] = lambda _: None,
     timeout_s: float = TIMEOUT_S,
     processes: int = 1,
+    schema: str | None = None,
+    beside_tables: bool = False,
 ) -> AsyncIterator[PostgresStore]:
     """Open the store, its schema up to date; leaving closes it, all writes finished.
+
+    `schemas.find_schema` says what `schema` and `beside_tables` mean.
 
     It tries for `timeout_s` seconds to reach the database; `announce` gets the reasons. Raise
     `CannotOpen` when that fails, when the database takes no writes or has too few connections for
     so many `processes`, `SchemaTooNew` for data of a newer release.
     """
     needed = processes * CONNECTIONS_OF_A_PROCESS
-    store = await asyncio.to_thread(_open, url, secrets, now, announce, timeout_s, needed=needed)
+    schema_of = partial(find_schema, chosen=schema, beside_tables=beside_tables)
+    store = await asyncio.to_thread(
+        _open, url, secrets, now, announce, timeout_s, needed=needed, schema_of=schema_of
+    )
     try:
         yield store
     finally:
-        await asyncio.to_thread(store.close)
+        await close_in_thread(store.close)
 
 
-def is_sealed(url: str, *, announce: Callable[[str], None] = lambda _: None) -> bool:
+def is_sealed(
+    url: str,
+    *,
+    announce: Callable[[str], None] = lambda _: None,
+    schema: str | None = None,
+    beside_tables: bool = False,
+) -> bool:
     """Whether this database has sealed secrets already: a new key would not fit.
 
     Waits and raises as `open_postgres` does.
     """
-    return _retry(
-        lambda: _with_connection(url, postgres_inspect.is_sealed), url, announce, TIMEOUT_S
-    )
+
+    def look(connection: PostgresConnection) -> bool:
+        found = find_schema(connection, schema, beside_tables=beside_tables)
+        if found is not None:
+            connection.use_schema(found)
+        return postgres_inspect.is_sealed(connection)
+
+    return _retry(lambda: _with_connection(url, look), url, announce, TIMEOUT_S)
 
 
 def _open(
@@ -84,10 +105,13 @@ def _open(
     timeout_s: float,
     *,
     needed: int,
+    schema_of: Callable[[PostgresConnection], str | None],
 ) -> PostgresStore:
     def attempt() -> PostgresStore:
-        _with_connection(url, lambda connection: _prepare(connection, url, needed, now))
-        return PostgresStore(url, secrets)
+        schema = _with_connection(
+            url, lambda connection: _prepare(connection, url, needed, now, schema_of)
+        )
+        return PostgresStore(url, secrets, schema)
 
     return _retry(attempt, url, announce, timeout_s)
 
@@ -100,26 +124,44 @@ def _with_connection(url: str, work: Callable[[PostgresConnection], T]) -> T:
         connection.close()
 
 
-def _prepare(connection: PostgresConnection, url: str, needed: int, now: datetime) -> None:
+def _prepare(
+    connection: PostgresConnection,
+    url: str,
+    needed: int,
+    now: datetime,
+    schema_of: Callable[[PostgresConnection], str | None],
+) -> str | None:
+    """Check the database, bring the store up to date, and return the schema that it is in."""
     if pools_transactions(connection, url):
         raise CannotOpen(f"{redacted_url(url)}: {POOLED}", POOLED_ADVICE)
     shortage = postgres_inspect.shortage_of_connections(connection, needed)
     if shortage is not None:
         raise CannotOpen(f"{redacted_url(url)}: {shortage}", postgres_inspect.CONNECTIONS_ADVICE)
-    _bring_up_to_date(connection, now)
+    try:
+        schema = _bring_up_to_date(connection, now, schema_of)
+    except SchemaNotMade as failure:
+        raise CannotOpen(f"{redacted_url(url)}: {failure}", failure.advice) from None
     connection.script(_BEGIN)
     try_write(connection)
     connection.commit()
+    return schema
 
 
-def _bring_up_to_date(connection: PostgresConnection, now: datetime) -> None:
+def _bring_up_to_date(
+    connection: PostgresConnection,
+    now: datetime,
+    schema_of: Callable[[PostgresConnection], str | None] = lambda _: None,
+) -> str | None:
     version = connection.raw.info.server_version // 10_000
     if version < OLDEST:
         raise CannotOpen(f"it is PostgreSQL {version}, not {OLDEST} or newer")
     # Nodes that start together do it one after the other.
     connection.execute("SELECT pg_advisory_lock(?)", (MIGRATION_LOCK,))
     connection.script(_LOCK_TIMEOUT)
+    schema = schema_of(connection)
+    enter_schema(connection, schema)
     migrate(connection, now)
+    return schema
 
 
 def _retry(

@@ -1,8 +1,8 @@
 """SQLite as the store: write-ahead log, full fsync, group commit.
 
-One thread writes (`group_commit`), other threads read snapshots. Processes that share the file take
-a write lock on a file beside it, whose waiters the kernel wakes at once: SQLite's own busy handler
-sleeps up to 100 ms between tries.
+One thread writes (`group_commit`); other threads read snapshots. Processes that share the database
+use a write lock on a separate file. The kernel wakes its waiters immediately, while SQLite's own
+busy handler sleeps up to 100 ms between tries.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from outrider.adapters.sql.stores.group_commit import (
     GroupWriter,
     UnitOutcome,
     Watch,
+    close_in_thread,
     run_under_savepoint,
 )
 from outrider.adapters.sql.stores.sqlite_failures import advice_of, as_refused, check_space, refused
@@ -103,8 +104,7 @@ class SqliteStore:
 
     def __post_init__(self) -> None:
         # Opened here and not in the threads, so that the caller hears what is wrong with the files.
-        lock_file = self.path.with_name(f"{self.path.name}.lock")
-        self._write_lock = os.open(lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._write_lock = _open_lock(self.path)
         self._version_connection = connect(self.path)
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="sqlite-reader")
         self._connection = connect(self.path)
@@ -120,7 +120,14 @@ class SqliteStore:
 
     async def read(self, work: Callable[[Unit], T]) -> T:
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._readers, self._read, work)
+        try:
+            reading = loop.run_in_executor(self._readers, self._read, work)
+        except RuntimeError:
+            # The interpreter ends, and no thread takes work any more.
+            if self._writer.is_closed:
+                raise
+            return self._read(work)
+        return await reading
 
     async def check_writable(self) -> None:
         if self._writer.is_proven:
@@ -214,13 +221,27 @@ async def open_sqlite(path: Path, secrets: Secrets, *, now: datetime) -> AsyncIt
     or that this user may not use; the store's methods for the start raise it, too.
     """
     with _as_cannot_open(path):
-        with closing(connect(path)) as connection:
-            migrate(connection, now)
+        _bring_up_to_date(path, now)
         store = SqliteStore(path, secrets)
     try:
         yield store
     finally:
-        await asyncio.to_thread(store.close)
+        await close_in_thread(store.close)
+
+
+def _bring_up_to_date(path: Path, now: datetime) -> None:
+    # Processes that start together do it one after the other.
+    lock = _open_lock(path)
+    try:
+        with _locked(lock), closing(connect(path)) as connection:
+            migrate(connection, now)
+    finally:
+        os.close(lock)
+
+
+def _open_lock(path: Path) -> int:
+    lock_file = path.with_name(f"{path.name}.lock")
+    return os.open(lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
 
 def connect(path: Path) -> SqliteConnection:

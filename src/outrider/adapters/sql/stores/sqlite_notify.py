@@ -1,7 +1,7 @@
-"""Notifications between processes that share a file: a byte in a pipe says that there may be work.
+"""Notify other processes that share the database: a byte in a named pipe means possible work.
 
-Every listener has a named pipe in a directory beside the file, and every notifier writes to all of
-them. A notification may be lost. Nothing depends on them: listeners also poll the store, only later.
+Each listener has a named pipe in a directory next to the database. A notifier writes to all of
+them. A notification may be lost, because listeners also poll the store, only later.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Target policies in SQL, and which targets are paused."""
+"""Target policies in SQL, and the paused targets."""
 
 from __future__ import annotations
 

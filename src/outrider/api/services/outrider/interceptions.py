@@ -215,7 +215,7 @@ def _calls(calls: Iterable[TargetCall]) -> list[pb.TargetCall]:
 
 def _query(request: pb.ExplainRequest) -> ExplainQuery:
     subject = request.subject
-    if subject is None:  # the rules of the contract have refused it
+    if subject is None:  # the rules of the proto file have refused it
         raise InvalidRequest(
             "invalid ExplainRequest.Subject: value is required",
             hint="set method, function or event_type",

@@ -36,7 +36,7 @@ _HASH_BITS = {
 _CURVES = {
     key_pb.ECDSACurve.P256: "P-256",
     key_pb.ECDSACurve.P384: "P-384",
-    key_pb.ECDSACurve.P512: "P-521",  # the contract's name is a slip of ZITADEL's
+    key_pb.ECDSACurve.P512: "P-521",  # ZITADEL's misnomer: docs/contract.md#web-keys
 }
 _KINDS: dict[WebKeyConfig, Any] = {
     ed25519_config(): Oneof("ed25519", key_pb.ED25519()),

@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from outrider.cli.commands.server.serve import ConfigFile, DatabaseUrl, ServerDir
+from outrider.cli.commands.server.serve import (
+    ConfigFile,
+    DatabaseSchema,
+    DatabaseUrl,
+    ServerDir,
+)
 from outrider.cli.terminal.errors import ExitCode
 from outrider.cli.terminal.options import AsJson, examples
 from outrider.cli.terminal.output import print_json, printable
@@ -36,6 +41,7 @@ def doctor(
     port: Annotated[str | None, typer.Option(metavar="PORT", help="As for serve.")] = None,
     data_dir: ServerDir = None,
     database_url: DatabaseUrl = None,
+    database_schema: DatabaseSchema = None,
     external_url: Annotated[str | None, typer.Option(metavar="URL", help="As for serve.")] = None,
     config: ConfigFile = None,
     url: Annotated[
@@ -51,6 +57,7 @@ def doctor(
         "port": port,
         "data_dir": data_dir,
         "database_url": database_url,
+        "database_schema": database_schema,
         "external_url": external_url,
         "config": config,
     }

@@ -41,6 +41,10 @@ DatabaseUrl = Annotated[
         help="postgresql://… or sqlite:///FILE, instead of the directory's file.",
     ),
 ]
+DatabaseSchema = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Schema of PostgreSQL that the tables are in."),
+]
 LogLevelName = Annotated[
     str | None, typer.Option("--log-level", metavar="LEVEL", help="debug, info, warning or error.")
 ]
@@ -57,6 +61,7 @@ def serve(
     ] = None,
     data_dir: ServerDir = None,
     database_url: DatabaseUrl = None,
+    database_schema: DatabaseSchema = None,
     dev: Annotated[
         bool, typer.Option("--dev", help="Targets on this machine may be called.")
     ] = False,
@@ -91,6 +96,7 @@ def serve(
             "port": port,
             "data_dir": data_dir,
             "database_url": database_url,
+            "database_schema": database_schema,
             # The flag can only turn it on: without it, environment and file decide.
             "dev": dev or None,
             "workers": workers,

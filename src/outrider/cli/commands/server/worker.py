@@ -9,6 +9,7 @@ import typer
 
 from outrider.cli.commands.server.serve import (
     ConfigFile,
+    DatabaseSchema,
     DatabaseUrl,
     LogFormatName,
     LogLevelName,
@@ -30,6 +31,7 @@ def worker(
     *,
     data_dir: ServerDir = None,
     database_url: DatabaseUrl = None,
+    database_schema: DatabaseSchema = None,
     dev: Annotated[
         bool, typer.Option("--dev", help="Targets on this machine may be called.")
     ] = False,
@@ -47,6 +49,7 @@ def worker(
         {
             "data_dir": data_dir,
             "database_url": database_url,
+            "database_schema": database_schema,
             "dev": dev or None,
             "worker_concurrency": worker_concurrency,
             "log_level": log_level,
