@@ -11,6 +11,8 @@ SOURCES := pyproject.toml packages/receiver/pyproject.toml constraints.txt
 
 # Temporary files stay inside the checkout as well.
 export TMPDIR := $(CURDIR)/$(VENV)/tmp
+# Each test starts processes: without bytecode each of them would compile its modules again.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help run test check generated format bench generate constraints clean
 

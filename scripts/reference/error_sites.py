@@ -11,7 +11,7 @@ import ast
 import builtins
 import copy
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
@@ -113,7 +113,8 @@ class _Place:
     around: ast.FunctionDef | ast.AsyncFunctionDef | None
 
 
-def made_errors() -> list[Made]:
+@cache
+def made_errors() -> Sequence[Made]:
     """Every error, in the order of files and lines."""
     found: dict[tuple[str, int, str], Made] = {}
     for place in places():
@@ -126,11 +127,11 @@ def made_errors() -> list[Made]:
 def places() -> tuple[_Place, ...]:
     """Every place, whether or not its error can be made here."""
     return tuple(
-        _Place(path, call, around)
-        for path, module in _modules().items()
-        for call, around in _calls(module, None)
-        if _called(call.func) in OF_CALLERS | OTHERS
-        or (path.startswith("api/") and isinstance(call.func, ast.Name) and call.func.id == _SENT)
+        place
+        for name in sorted(OF_CALLERS | OTHERS | {_SENT})
+        for place in _calls_by_name().get(name, ())
+        if name != _SENT
+        or (place.path.startswith("api/") and isinstance(place.call.func, ast.Name))
     )
 
 
@@ -140,6 +141,16 @@ def _modules() -> Mapping[str, ast.Module]:
         path.relative_to(SOURCE).as_posix(): ast.parse(path.read_text("utf-8"))
         for path in sorted(SOURCE.rglob("*.py"))
     }
+
+
+@cache
+def _calls_by_name() -> Mapping[str, Sequence[_Place]]:
+    """Every call of the source by the name that it calls, in the order of files and lines."""
+    found: dict[str, list[_Place]] = {}
+    for path, module in _modules().items():
+        for call, around in _calls(module, None):
+            found.setdefault(_called(call.func), []).append(_Place(path, call, around))
+    return found
 
 
 def _calls(node: ast.AST, around: Any) -> Iterator[tuple[ast.Call, Any]]:
@@ -241,12 +252,9 @@ def _parameters(function: Any) -> list[ast.arg]:
 def _callers(place: _Place) -> Iterator[_Place]:
     name = place.around.name if place.around else ""
     is_private = name.startswith("_")
-    for path, module in _modules().items():
-        if is_private and path != place.path:
-            continue
-        for call, around in _calls(module, None):
-            if _called(call.func) == name and around is not place.around:
-                yield _Place(path, call, around)
+    for caller in _calls_by_name().get(name, ()):
+        if caller.around is not place.around and not (is_private and caller.path != place.path):
+            yield caller
 
 
 def _bound(function: Any, call: ast.Call, names: _Names) -> Mapping[str, Any]:

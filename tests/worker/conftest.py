@@ -8,13 +8,9 @@ from pathlib import Path
 import pytest
 
 from fakes.memory.store import MemoryStore
-from outrider.adapters.crypto.sealing import Sealing
-from outrider.adapters.sql.stores.sqlite import open_sqlite
 from outrider.usecases.ports.store import Store
-from support.runtime import NOW
+from support.sqlite_databases import empty_sqlite
 from worker.harness import Harness
-
-MASTER_KEY = bytes(range(32))
 
 
 @pytest.fixture(params=["memory", "sqlite"])
@@ -23,7 +19,7 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     if request.param == "memory":
         yield MemoryStore()
     else:
-        async with open_sqlite(tmp_path / "outrider.db", Sealing(MASTER_KEY), now=NOW) as opened:
+        async with empty_sqlite(tmp_path / "outrider.db") as opened:
             yield opened
 
 

@@ -11,15 +11,14 @@ import pytest
 
 from contracts.store.delivery.bounds import add_in_front_of, count
 from contracts.store.steps import add_pending, add_targets, claim
-from outrider.adapters.crypto.sealing import Sealing
 from outrider.adapters.sql.delivery.transitions import MOVED_AT_ONCE
-from outrider.adapters.sql.stores.sqlite import open_sqlite
 from outrider.domain.delivery.delivery import DeliveryState
 from outrider.domain.routing.condition import Condition, ConditionKind, Scope
 from outrider.usecases.delivery.operator_events import record_and_notify
 from outrider.usecases.ports.store import Store, Unit
 from support.builders import INSTANCE, a_settlement, a_target, an_execution, planned
 from support.runtime import NOW
+from support.sqlite_databases import empty_sqlite
 from worker.harness import DelayedResponse, Harness, working
 
 DEPENDENTS = MOVED_AT_ONCE // 2 + 1
@@ -30,7 +29,7 @@ HOOK = "https://first.example/hook"
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
     """A database: the store that forgets has all in one."""
-    async with open_sqlite(tmp_path / "outrider.db", Sealing(bytes(32)), now=NOW) as opened:
+    async with empty_sqlite(tmp_path / "outrider.db") as opened:
         yield opened
 
 

@@ -11,8 +11,6 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fakes.memory.store import MemoryStore
-from outrider.adapters.crypto.sealing import Sealing
-from outrider.adapters.sql.stores.sqlite import open_sqlite
 from outrider.domain.delivery.delivery import DeliveryState, Dependents, Settlement, plan_deliveries
 from outrider.domain.delivery.replay import Replay
 from outrider.domain.delivery.search import DeliverySearch
@@ -28,6 +26,7 @@ from outrider.domain.targets.policy import (
 )
 from support.builders import INSTANCE, a_stored_event, a_target, an_attempt, an_event
 from support.runtime import NOW
+from support.sqlite_databases import empty_sqlite
 
 TARGETS = [str(number) for number in range(101, 105)]
 OWNERS = st.sampled_from(["worker-1", "worker-1", "worker-1", "worker-2"])
@@ -268,7 +267,7 @@ async def test_both_stores_tell_the_same_story(rounds):
     """
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "outrider.db"
-        async with open_sqlite(path, Sealing(bytes(32)), now=NOW) as sqlite:
+        async with empty_sqlite(path) as sqlite:
             await compare(MemoryStore(), sqlite, rounds)
 
 
@@ -281,7 +280,7 @@ async def test_postgresql_tells_what_sqlite_tells(shared_postgres, rounds):
     """
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "outrider.db"
-        async with open_sqlite(path, Sealing(bytes(32)), now=NOW) as sqlite:
+        async with empty_sqlite(path) as sqlite:
             await compare(sqlite, shared_postgres.emptied(), rounds)
 
 

@@ -14,12 +14,11 @@ from contracts.store.delivery.retrying import RetryingContract
 from contracts.store.delivery.stats import CountingContract
 from contracts.store.steps import add_pending, add_targets
 from fakes.memory.store import MemoryStore
-from outrider.adapters.crypto.sealing import Sealing
 from outrider.adapters.sql.delivery.deliveries import SqlDeliveries
 from outrider.adapters.sql.delivery.log_scan import SqlLogScans
 from outrider.adapters.sql.delivery.retention import SqlRetention
 from outrider.adapters.sql.delivery.stats import SqlDeliveryCounts
-from outrider.adapters.sql.stores.sqlite import connect, open_sqlite
+from outrider.adapters.sql.stores.sqlite import connect
 from outrider.domain.delivery.delivery import DeliveryState
 from outrider.domain.delivery.replay import LogRange
 from outrider.domain.delivery.search import DeliverySearch
@@ -29,9 +28,9 @@ from outrider.worker import cleaner
 from outrider.worker.cleaner import RetentionPeriods
 from support.builders import INSTANCE, a_stored_event, an_event, planned
 from support.runtime import NOW, FixedClock, fixed_runtime
+from support.sqlite_databases import empty_sqlite
 from worker.harness import LogRecorder
 
-SEALING = Sealing(bytes(range(32)))
 SEARCHES = [
     DeliverySearch(states=(DeliveryState.DEAD,)),
     DeliverySearch(target_id=TargetId("101")),
@@ -44,7 +43,7 @@ SEARCHES = [
 
 @pytest.fixture
 async def sqlite_store(tmp_path):
-    async with open_sqlite(tmp_path / "outrider.db", SEALING, now=NOW) as store:
+    async with empty_sqlite(tmp_path / "outrider.db") as store:
         yield store
 
 

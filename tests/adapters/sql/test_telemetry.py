@@ -9,14 +9,13 @@ import pytest
 
 from contracts.store.steps import WORKER, add_targets, claim, settle
 from fakes.memory.store import MemoryStore
-from outrider.adapters.crypto.sealing import Sealing
-from outrider.adapters.sql.stores.sqlite import open_sqlite
 from outrider.domain.delivery.delivery import DeliveryState
 from outrider.domain.delivery.stats import SuspendedTargets
 from outrider.domain.ids import TargetId
 from outrider.domain.targets.policy import Breaker, TargetPolicy
 from support.builders import INSTANCE, a_settlement, a_stored_event, planned
 from support.runtime import NOW
+from support.sqlite_databases import empty_sqlite
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01 a=1"
 LATER = NOW + timedelta(minutes=5)
@@ -29,7 +28,7 @@ def memory_store():
 
 @pytest.fixture
 async def sqlite_store(tmp_path):
-    async with open_sqlite(tmp_path / "db", Sealing(bytes(range(32))), now=NOW) as opened:
+    async with empty_sqlite(tmp_path / "db") as opened:
         yield opened
 
 

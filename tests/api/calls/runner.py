@@ -16,7 +16,7 @@ from api.calls.service import Service, rpc_named
 from api.calls.table import Call, ExpectedError, Row
 from api.wires import Result, Wire, has_route
 
-ROW_AND_WIRE = ("row", "wire")
+ROW = "row"
 BLANK = re.compile(r"\$(\w+)")
 # As long as the blank that they fill, so that rows about lengths can count.
 WORDS = map("w{:05}w".format, count(1))
@@ -40,17 +40,30 @@ TELLS_BY_STATUS = {Wire.CONNECT_JSON, Wire.CONNECT_PROTO, Wire.REST}
 
 
 def each_row(rows: Sequence[Row]) -> pytest.MarkDecorator:
-    """A test for every row on every wire that it is for; REST needs a route."""
-    cases = [
-        pytest.param(row, wire, id=f"{row.title} - {wire}")
-        for row in rows
-        for wire in row.wires
-        if wire is not Wire.REST or has_route(rpc_named(row.call.rpc))
-    ]
-    return pytest.mark.parametrize(ROW_AND_WIRE, cases)
+    """A test for every row, which `check` calls on every wire that it is for."""
+    return pytest.mark.parametrize(ROW, [pytest.param(row, id=row.title) for row in rows])
 
 
-async def check(service: Service, row: Row, wire: Wire) -> None:
+def wires_of(row: Row) -> list[Wire]:
+    """Every wire that the row is for; REST needs a route."""
+    routed = has_route(rpc_named(row.call.rpc))
+    return [wire for wire in row.wires if wire is not Wire.REST or routed]
+
+
+async def check(service: Service, row: Row) -> None:
+    """Check the row on every wire; the error names each wire whose answer is another one."""
+    failures = []
+    for wire in wires_of(row):
+        try:
+            await check_on(service, row, wire)
+        except AssertionError as failure:
+            failure.add_note(f"on {wire}")
+            failures.append(failure)
+    if failures:
+        raise ExceptionGroup(f"{row.title}: {len(failures)} wires", failures)
+
+
+async def check_on(service: Service, row: Row, wire: Wire) -> None:
     """Check the row on this wire."""
     run = Run(service, wire)
     try:

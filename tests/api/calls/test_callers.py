@@ -95,19 +95,19 @@ ALLOWED = [
 
 
 @each_row([*STRANGE, *WITHOUT_HEADER])
-async def test_strangers(service: Service, row: Row, wire: Wire):
+async def test_strangers(service: Service, row: Row):
     """
     Nothing is open by mistake, and a client sees from the id what it did wrong.
     """
-    await check(service, row, wire)
+    await check(service, row)
 
 
 @each_row(FORBIDDEN)
-async def test_who_may_not(service: Service, row: Row, wire: Wire):
+async def test_who_may_not(service: Service, row: Row):
     """
     A publisher's token that leaks must not show targets, with their keys.
     """
-    await check(service, row, wire)
+    await check(service, row)
 
 
 @pytest.mark.parametrize(("method", "caller"), ALLOWED)

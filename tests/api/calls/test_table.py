@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 from api.calls.matching import A_SIGNING_KEY, AN_ID, NOW, ListWithout
 from api.calls.modules import modules_with_rows
-from api.calls.runner import ROW_AND_WIRE, check
+from api.calls.runner import ROW, check, check_on, wires_of
 from api.calls.service import BETA, Service
 from api.calls.steps import a_target
 from api.calls.table import EVERY_WIRE, Call, Caller, ExpectedError, Row
 from api.contract import METHODS
+from api.wires import Wire
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -35,7 +37,7 @@ def rows() -> Iterator[Row]:
     for module in modules_with_rows():
         for test in vars(module).values():
             for mark in getattr(test, "pytestmark", ()):
-                if mark.name == "parametrize" and mark.args[0] == ROW_AND_WIRE:
+                if mark.name == "parametrize" and mark.args[0] == ROW:
                     yield from (case.values[0] for case in mark.args[1])
 
 
@@ -71,7 +73,7 @@ async def test_a_row_that_is_wrong_fails(service: Service, wrong: str, wire):
     A comparison that cannot fail would keep thousands of tests green for nothing.
     """
     with pytest.raises(AssertionError):
-        await check(service, WRONG[wrong], wire)
+        await check_on(service, WRONG[wrong], wire)
 
 
 @pytest.mark.parametrize("wire", EVERY_WIRE, ids=str)
@@ -79,5 +81,25 @@ async def test_a_row_that_is_right_passes(service: Service, wire):
     """
     So that the failures above are those of what is wrong in each.
     """
-    await check(service, Row("", GET, NOT_FOUND), wire)
-    await check(service, Row("", a_target(), CREATED), wire)
+    await check_on(service, Row("", GET, NOT_FOUND), wire)
+    await check_on(service, Row("", a_target(), CREATED), wire)
+
+
+async def test_a_failure_names_every_wire_that_differs(service: Service):
+    """
+    One answer that is wrong on one wire is a mistake of that wire.
+    """
+    wires = (Wire.GRPC, Wire.REST)
+    with pytest.raises(ExceptionGroup) as failed:
+        await check(service, replace(WRONG["another code"], wires=wires))
+
+    notes = [failure.__notes__ for failure in failed.value.exceptions]
+    assert [["on grpc"], ["on rest"]] == notes
+
+
+async def test_a_row_is_checked_on_every_wire(service: Service):
+    """
+    Unless it names the wires that it is for.
+    """
+    assert list(Wire) == wires_of(Row("", GET, NOT_FOUND))
+    assert [Wire.GRPC] == wires_of(Row("", GET, NOT_FOUND, wires=[Wire.GRPC]))

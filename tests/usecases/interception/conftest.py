@@ -8,14 +8,10 @@ from pathlib import Path
 import pytest
 
 from fakes.memory.store import MemoryStore
-from outrider.adapters.crypto.sealing import Sealing
-from outrider.adapters.sql.stores.sqlite import open_sqlite
 from outrider.testing.receiver import Receiver
 from outrider.usecases.ports.store import Store
-from support.runtime import NOW
+from support.sqlite_databases import empty_sqlite
 from usecases.interception.harness import Harness, open_harness
-
-MASTER_KEY = bytes(range(32))
 
 
 @pytest.fixture
@@ -31,7 +27,7 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     if request.param == "memory":
         yield MemoryStore()
     else:
-        async with open_sqlite(tmp_path / "outrider.db", Sealing(MASTER_KEY), now=NOW) as opened:
+        async with empty_sqlite(tmp_path / "outrider.db") as opened:
             yield opened
 
 

@@ -24,6 +24,7 @@ from outrider.adapters.sql.stores.sqlite import connect, open_sqlite
 from outrider.domain.access.instance import Instance
 from outrider.runtime import Runtime
 from support.runtime import NOW
+from support.sqlite_databases import empty_sqlite
 
 SEALING = Sealing(bytes(range(32)))
 BEFORE_INSTANCES = 6
@@ -49,7 +50,7 @@ def path(tmp_path):
 
 @pytest.fixture
 async def sqlite_store(path):
-    async with open_sqlite(path, SEALING, now=NOW) as store:
+    async with empty_sqlite(path) as store:
         yield store
 
 

@@ -16,18 +16,16 @@ from contracts.store.access.web_keys import (
 )
 from fakes.memory.store import MemoryStore
 from outrider.adapters.crypto.jose import make_key_pair
-from outrider.adapters.crypto.sealing import Sealing, WrongMasterKey
-from outrider.adapters.sql.stores.sqlite import open_sqlite
+from outrider.adapters.crypto.sealing import WrongMasterKey
 from outrider.domain.access.web_key import WebKeyState, ecdsa_config
-from support.runtime import NOW
+from support.sqlite_databases import empty_sqlite
 
-SEALING = Sealing(bytes(range(32)))
 ACTIVE = a_web_key(state=WebKeyState.ACTIVE)
 
 
 @pytest.fixture
 async def sqlite_store(tmp_path):
-    async with open_sqlite(tmp_path / "outrider.db", SEALING, now=NOW) as store:
+    async with empty_sqlite(tmp_path / "outrider.db") as store:
         yield store
 
 

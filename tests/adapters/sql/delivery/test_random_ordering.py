@@ -17,13 +17,12 @@ from contracts.store.delivery.ordering import HALTS, SKIPS, happens
 from contracts.store.delivery.target_queues import set_policy
 from contracts.store.steps import add_targets, log_of, release_claims
 from fakes.memory.store import MemoryStore
-from outrider.adapters.crypto.sealing import Sealing
-from outrider.adapters.sql.stores.sqlite import open_sqlite
 from outrider.domain.delivery.delivery import DeliveryState
 from outrider.domain.outcome import Outcome
 from outrider.domain.targets.policy import OnDead
 from support.builders import a_settlement, an_attempt
 from support.runtime import NOW
+from support.sqlite_databases import empty_sqlite
 
 STEP = timedelta(seconds=1)
 # Of the attempts of one delivery: what comes of them, until one is final.
@@ -119,7 +118,7 @@ async def a_store(kind):
         return
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "outrider.db"
-        async with open_sqlite(path, Sealing(bytes(32)), now=NOW) as store:
+        async with empty_sqlite(path) as store:
             yield store
 
 

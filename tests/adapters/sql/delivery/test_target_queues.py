@@ -8,9 +8,7 @@ from contracts.store.delivery.ordering import OrderingContract
 from contracts.store.delivery.target_queues import TargetQueuesContract
 from contracts.store.targets.limits import LimitsContract
 from fakes.memory.store import MemoryStore
-from outrider.adapters.crypto.sealing import Sealing
-from outrider.adapters.sql.stores.sqlite import open_sqlite
-from support.runtime import NOW
+from support.sqlite_databases import empty_sqlite
 
 
 class OnMemory:
@@ -22,7 +20,7 @@ class OnMemory:
 class OnSqlite:
     @pytest.fixture
     async def store(self, tmp_path):
-        async with open_sqlite(tmp_path / "outrider.db", Sealing(bytes(32)), now=NOW) as store:
+        async with empty_sqlite(tmp_path / "outrider.db") as store:
             yield store
 
 

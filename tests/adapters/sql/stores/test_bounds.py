@@ -5,17 +5,15 @@ from __future__ import annotations
 import pytest
 
 from contracts.store.delivery.bounds import BoundsContract
-from outrider.adapters.crypto.sealing import Sealing
-from outrider.adapters.sql.stores.sqlite import open_sqlite
 from outrider.adapters.sql.stores.unit_queue import MAX_ROWS, MAX_UNITS, Job, UnitQueue
 from outrider.usecases.ports.store import Load
-from support.runtime import NOW
+from support.sqlite_databases import empty_sqlite
 
 
 class TestBounds(BoundsContract):
     @pytest.fixture
     async def store(self, tmp_path):
-        async with open_sqlite(tmp_path / "outrider.db", Sealing(bytes(32)), now=NOW) as store:
+        async with empty_sqlite(tmp_path / "outrider.db") as store:
             yield store
 
 

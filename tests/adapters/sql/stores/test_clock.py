@@ -6,9 +6,8 @@ import pytest
 
 from contracts.store.delivery.clock import ClockContract
 from fakes.memory.store import MemoryStore
-from outrider.adapters.crypto.sealing import Sealing
-from outrider.adapters.sql.stores.sqlite import open_sqlite
 from support.runtime import NOW
+from support.sqlite_databases import empty_sqlite
 
 
 class OnMemory:
@@ -20,7 +19,7 @@ class OnMemory:
 class OnSqlite:
     @pytest.fixture
     async def store(self, tmp_path):
-        async with open_sqlite(tmp_path / "outrider.db", Sealing(bytes(32)), now=NOW) as store:
+        async with empty_sqlite(tmp_path / "outrider.db") as store:
             yield store
 
 
@@ -34,7 +33,7 @@ async def test_a_lease_that_covers_nothing_leaves_no_row(tmp_path):
     """
     What the contract cannot see: a row for every node that ever died.
     """
-    async with open_sqlite(tmp_path / "outrider.db", Sealing(bytes(32)), now=NOW) as store:
+    async with empty_sqlite(tmp_path / "outrider.db") as store:
         await store.write(lambda unit: unit.leases.renew("worker-1", NOW))
         await store.write(lambda unit: unit.leases.tidy(NOW, NOW))
         leases = await store.read(

@@ -7,12 +7,10 @@ import pytest
 from contracts.store.access.web_keys import a_web_key
 from contracts.store.steps import add_pending, add_targets, delete_target
 from contracts.store.targets.public_keys import a_public_key
-from outrider.adapters.crypto.sealing import Sealing
-from outrider.adapters.sql.stores.sqlite import open_sqlite
 from outrider.domain.ids import TargetId
 from outrider.runtime import SONYFLAKE, IdGenerator
 from support.builders import INSTANCE, a_target, planned
-from support.runtime import NOW
+from support.sqlite_databases import empty_sqlite
 
 FORMER = "1004000000000000001"
 NEW = 398_000_000_000_000_001
@@ -24,7 +22,7 @@ async def store(request, tmp_path):
     if request.param == "postgresql":
         yield request.getfixturevalue("postgres_store")
     else:
-        async with open_sqlite(tmp_path / "outrider.db", Sealing(bytes(32)), now=NOW) as opened:
+        async with empty_sqlite(tmp_path / "outrider.db") as opened:
             yield opened
 
 

@@ -26,6 +26,7 @@ from outrider.adapters.sql.delivery.leases import SqlLeases
 from outrider.adapters.sql.stores.sqlite import connect, open_sqlite
 from support.builders import planned
 from support.runtime import NOW
+from support.sqlite_databases import empty_sqlite
 
 MASTER_KEY = bytes(range(32))
 
@@ -33,7 +34,7 @@ MASTER_KEY = bytes(range(32))
 class OnSqlite:
     @pytest.fixture
     async def store(self, tmp_path):
-        async with open_sqlite(tmp_path / "outrider.db", Sealing(MASTER_KEY), now=NOW) as store:
+        async with empty_sqlite(tmp_path / "outrider.db") as store:
             yield store
 
 

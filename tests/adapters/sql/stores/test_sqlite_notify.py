@@ -11,14 +11,13 @@ from datetime import timedelta
 import pytest
 
 from contracts.store.steps import add_pending, add_targets, claim, settle
-from outrider.adapters.crypto.sealing import Sealing
-from outrider.adapters.sql.stores.sqlite import open_sqlite
 from outrider.adapters.sql.stores.sqlite_notify import SqliteNotifier
 from outrider.domain.delivery.delivery import DeliveryState
 from outrider.domain.delivery.replay import Replay
 from outrider.domain.ids import DeliveryId
 from support.builders import INSTANCE, a_settlement, planned
 from support.runtime import NOW
+from support.sqlite_databases import empty_sqlite
 
 WITHIN_S = 20.0
 LISTEN = """
@@ -128,7 +127,7 @@ async def test_without_pipes_only_notifications_are_missing(tmp_path):
     Not every file system has named pipes; a worker that polls finds its work all the same.
     """
     (tmp_path / "notifications").write_text("in the way")
-    async with open_sqlite(tmp_path / "outrider.db", Sealing(bytes(32)), now=NOW) as store:
+    async with empty_sqlite(tmp_path / "outrider.db") as store:
         store.subscribe(lambda: None)
         await add_targets(store)
         await add_pending(store, planned("1"))
@@ -140,7 +139,7 @@ async def test_replays_retries_and_cancellations_notify(tmp_path):
     """
     notified = threading.Semaphore(0)
     one = [DeliveryId("1")]
-    async with open_sqlite(tmp_path / "outrider.db", Sealing(bytes(32)), now=NOW) as store:
+    async with empty_sqlite(tmp_path / "outrider.db") as store:
         await add_targets(store)
         await add_pending(store, planned("1"))
         await claim(store)
@@ -166,7 +165,7 @@ async def test_only_commits_by_which_work_may_be_due_notify(tmp_path):
     A worker polls at every notification; settling what it delivered needs no poll.
     """
     notified = threading.Semaphore(0)
-    async with open_sqlite(tmp_path / "outrider.db", Sealing(bytes(32)), now=NOW) as store:
+    async with empty_sqlite(tmp_path / "outrider.db") as store:
         await add_targets(store)
         store.subscribe(notified.release)
         await store.write(lambda unit: unit.leases.renew("worker-a", NOW))

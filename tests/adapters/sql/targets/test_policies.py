@@ -19,19 +19,18 @@ from contracts.store.targets.policies import (
     resume,
 )
 from fakes.memory.store import MemoryStore
-from outrider.adapters.crypto.sealing import Sealing, WrongMasterKey
+from outrider.adapters.crypto.sealing import WrongMasterKey
 from outrider.adapters.sql.delivery import claims
-from outrider.adapters.sql.stores.sqlite import connect, open_sqlite
+from outrider.adapters.sql.stores.sqlite import connect
 from outrider.domain.delivery.target_queue import NO_CLAIM_LIMITS
 from support.builders import planned
 from support.runtime import NOW
-
-SEALING = Sealing(bytes(range(32)))
+from support.sqlite_databases import empty_sqlite
 
 
 @pytest.fixture
 async def sqlite_store(tmp_path):
-    async with open_sqlite(tmp_path / "outrider.db", SEALING, now=NOW) as store:
+    async with empty_sqlite(tmp_path / "outrider.db") as store:
         yield store
 
 

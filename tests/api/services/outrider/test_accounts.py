@@ -12,7 +12,6 @@ from api.calls.matching import A_TOKEN, AN_ID, NOW, Like, ListWith, ListWithout
 from api.calls.runner import check, each_row
 from api.calls.service import Service, bearer
 from api.calls.table import ALL_BUT_REST, Call, Caller, ExpectedError, Row
-from api.wires import Wire
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -206,11 +205,11 @@ ROWS = [
 
 
 @each_row(ROWS)
-async def test_accounts(service: Service, row: Row, wire: Wire):
+async def test_accounts(service: Service, row: Row):
     """
     Service accounts are made by scripts, and deleted when a user leaves.
     """
-    await check(service, row, wire)
+    await check(service, row)
 
 
 async def test_a_token_ends_with_its_account(service: Service):

@@ -363,11 +363,11 @@ REMOVED = [
 
 
 @each_row([*REFUSED, *ADDED, *LISTED, *REMOVED])
-async def test_catalogue(service: Service, row: Row, wire: Wire):
+async def test_catalogue(service: Service, row: Row):
     """
     What can be configured is looked up here, and teams teach it their own names.
     """
-    await check(service, row, wire)
+    await check(service, row)
 
 
 async def test_pages_lead_through_everything_once(service: Service):

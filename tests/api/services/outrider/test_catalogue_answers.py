@@ -14,7 +14,6 @@ from api.calls.runner import check, each_row
 from api.calls.service import Service
 from api.calls.steps import webhook
 from api.calls.table import Call, Caller, Row
-from api.wires import Wire
 from outrider.cli.catalogue.descriptor_set import read_descriptor_set
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -63,11 +62,11 @@ ROWS = [
 
 
 @each_row(ROWS)
-async def test_the_catalogue(service: Service, row: Row, wire: Wire):
+async def test_the_catalogue(service: Service, row: Row):
     """
     Forms are filled from these lists. Any valid token will do, and the order is ZITADEL's.
     """
-    await check(service, row, wire)
+    await check(service, row)
 
 
 async def test_what_is_listed_can_be_set(service: Service):

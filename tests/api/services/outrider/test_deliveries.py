@@ -22,7 +22,6 @@ from api.calls.steps import (
     set_targets,
 )
 from api.calls.table import ALL_BUT_REST, Call, Caller, ExpectedError, Row
-from api.wires import Wire
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -344,8 +343,8 @@ ROWS = [*VALIDATION, *FILTERS, *EXECUTIONS, *PAGES, *GETS]
 
 
 @each_row(ROWS)
-async def test_deliveries(service: Service, row: Row, wire: Wire):
+async def test_deliveries(service: Service, row: Row):
     """
     An operator who asks where an event was delivered gets the answer here.
     """
-    await check(service, row, wire)
+    await check(service, row)

@@ -21,7 +21,6 @@ from api.calls.steps import (
 )
 from api.calls.table import ALL_BUT_REST, Call, Caller, ExpectedError, Row
 from api.services.outrider.test_deliveries import FOUND, ONE_PENDING, THREE_PENDING, shown
-from api.wires import Wire
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -449,8 +448,8 @@ ROWS = [*CANCELS, *REPLAYS, *STATS]
 
 
 @each_row(ROWS)
-async def test_delivery_control(service: Service, row: Row, wire: Wire):
+async def test_delivery_control(service: Service, row: Row):
     """
     An operator who repairs a receiver gets the missed deliveries, and sees that they arrive.
     """
-    await check(service, row, wire)
+    await check(service, row)

@@ -33,7 +33,6 @@ from api.calls.steps import (
 )
 from api.calls.table import Call, Caller, ExpectedError, Row
 from api.services.zitadel.test_public_keys import KEY
-from api.wires import Wire
 from outrider.adapters.crypto.jose import KeyPairs
 from outrider.runtime import Runtime
 from outrider.usecases.access.web_keys import ManageWebKeys
@@ -368,11 +367,11 @@ ROWS = [*EXECUTIONS, *TARGETS, *VALIDATION]
 
 
 @each_row(ROWS)
-async def test_explain(service: Service, row: Row, wire: Wire):
+async def test_explain(service: Service, row: Row):
     """
     Who asks why nothing arrives is explained_target by the code that decides.
     """
-    await check(service, row, wire)
+    await check(service, row)
 
 
 async def test_keys_decide_whether_an_encrypted_target_is_called(tmp_path: Path):

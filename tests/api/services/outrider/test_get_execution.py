@@ -141,11 +141,11 @@ ROWS = [
 
 
 @each_row(ROWS)
-async def test_a_row_is_answered_as_expected(service: Service, row: Row, wire: Wire):
+async def test_a_row_is_answered_as_expected(service: Service, row: Row):
     """
     The same over every wire.
     """
-    await check(service, row, wire)
+    await check(service, row)
 
 
 def headers_about(headers: Mapping[str, str]) -> dict[str, Sequence[str]]:

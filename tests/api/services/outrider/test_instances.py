@@ -10,7 +10,6 @@ from api.calls.matching import A_DATE, A_TOKEN, AN_ID, NOW, ListWith, ListWithou
 from api.calls.runner import check, each_row
 from api.calls.service import Service
 from api.calls.table import ALL_BUT_REST, Call, Caller, ExpectedError, Row
-from api.wires import Wire
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -124,8 +123,8 @@ ROWS = [
 
 
 @each_row(ROWS)
-async def test_instances(service: Service, row: Row, wire: Wire):
+async def test_instances(service: Service, row: Row):
     """
     The operator of the server creates and deletes tenants.
     """
-    await check(service, row, wire)
+    await check(service, row)

@@ -13,7 +13,6 @@ from api.calls.runner import check, each_row
 from api.calls.service import Service
 from api.calls.steps import METHOD, create, of_type, on_request, on_response, responder
 from api.calls.table import Call, ExpectedError, Row
-from api.wires import Wire
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -164,16 +163,16 @@ TYPED = [
 
 
 @each_row(REFUSED)
-async def test_a_refusal_refuses(service: Service, row: Row, wire: Wire):
+async def test_a_refusal_refuses(service: Service, row: Row):
     """
     It passed as data and replaced the request, when its spelling was another system's.
     """
-    await check(service, row, wire)
+    await check(service, row)
 
 
 @each_row([*SCHEMAS, *TYPED])
-async def test_an_answer_fits_the_schema_of_its_method(service: Service, row: Row, wire: Wire):
+async def test_an_answer_fits_the_schema_of_its_method(service: Service, row: Row):
     """
     Where the catalogue knows a method, what its handler would not understand never arrives there.
     """
-    await check(service, row, wire)
+    await check(service, row)

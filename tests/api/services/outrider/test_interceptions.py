@@ -401,8 +401,8 @@ ROWS = [
 
 
 @each_row(ROWS)
-async def test_interceptions(service: Service, row: Row, wire: Wire):
+async def test_interceptions(service: Service, row: Row):
     """
     An application hangs on each of these answers, in whatever language it asks.
     """
-    await check(service, row, wire)
+    await check(service, row)

@@ -13,7 +13,6 @@ from api.calls.runner import check, each_row
 from api.calls.service import Service
 from api.calls.steps import FUNCTION, on_function, responder
 from api.calls.table import Call, Caller, ExpectedError, Row
-from api.wires import Wire
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -194,8 +193,8 @@ FUNCTIONS = [
 
 
 @each_row(FUNCTIONS)
-async def test_functions(service: Service, row: Row, wire: Wire):
+async def test_functions(service: Service, row: Row):
     """
     These answers decide the content of tokens.
     """
-    await check(service, row, wire)
+    await check(service, row)

@@ -19,7 +19,6 @@ from api.services.outrider.test_delivery_control import (
     refused,
     skips,
 )
-from api.wires import Wire
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -237,8 +236,8 @@ ROWS = [
 
 
 @each_row(ROWS)
-async def test_open_deliveries(service: Service, row: Row, wire: Wire):
+async def test_open_deliveries(service: Service, row: Row):
     """
     An operator whose receiver is back has its deliveries attempted now, or stops them.
     """
-    await check(service, row, wire)
+    await check(service, row)

@@ -448,11 +448,11 @@ ROWS = [*VALIDATION, *SIZES, *PAYLOADS, *ANSWERS, *MATCHING, *TWICE, *MANY]
 
 
 @each_row(ROWS)
-async def test_publish_events(service: Service, row: Row, wire: Wire):
+async def test_publish_events(service: Service, row: Row):
     """
     Publishers send again what was not answered; what was refused must not have happened.
     """
-    await check(service, row, wire)
+    await check(service, row)
 
 
 BINARY = [wire for wire in EVERY_WIRE if wire not in {Wire.CONNECT_JSON, Wire.REST}]

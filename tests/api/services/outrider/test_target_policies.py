@@ -21,7 +21,6 @@ from api.calls.steps import (
     set_targets,
 )
 from api.calls.table import ALL_BUT_REST, Call, Caller, ExpectedError, Row
-from api.wires import Wire
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -326,8 +325,8 @@ ROWS = [*EVERY_RPC, *READ_AND_SET, *VALIDATION, *PAUSES]
 
 
 @each_row(ROWS)
-async def test_target_policies(service: Service, row: Row, wire: Wire):
+async def test_target_policies(service: Service, row: Row):
     """
     How a target is called is said here, by people and by scripts that read before they write.
     """
-    await check(service, row, wire)
+    await check(service, row)

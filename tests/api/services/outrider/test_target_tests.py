@@ -34,7 +34,7 @@ from api.calls.steps import (
     webhook,
 )
 from api.calls.table import ALL_BUT_REST, Call, Caller, ExpectedError, Row
-from api.wires import HttpRequest, Wire
+from api.wires import HttpRequest
 from outrider.adapters.crypto.jose import KeyPairs
 from outrider.domain.interception.function_example import FUNCTION_EXAMPLES
 from outrider.runtime import Runtime
@@ -435,11 +435,11 @@ ROWS = [*SAMPLES, *OUTCOMES, *APPLIED, *REFUSALS]
 
 
 @each_row(ROWS)
-async def test_target_tests(service: Service, row: Row, wire: Wire):
+async def test_target_tests(service: Service, row: Row):
     """
     Before anything depends on a target, an operator wants to see it answer.
     """
-    await check(service, row, wire)
+    await check(service, row)
 
 
 async def test_a_test_says_so_and_is_signed_like_everything(service: Service):

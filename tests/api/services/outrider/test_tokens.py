@@ -148,11 +148,11 @@ ROWS = [*CREATES, *LISTS, *REVOCATIONS]
 
 
 @each_row(ROWS)
-async def test_tokens(service: Service, row: Row, wire: Wire):
+async def test_tokens(service: Service, row: Row):
     """
     Service accounts are made by scripts, and revoked when a secret got out.
     """
-    await check(service, row, wire)
+    await check(service, row)
 
 
 every_wire = pytest.mark.parametrize("wire", EVERY_WIRE, ids=str)

@@ -11,7 +11,6 @@ from api.calls.runner import check, each_row
 from api.calls.service import Service
 from api.calls.steps import ENDPOINT, a_target, delete, of_type, update, webhook
 from api.calls.table import Call, Caller, ExpectedError, Row
-from api.wires import Wire
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -211,8 +210,8 @@ ROWS = [*VALIDATION, *CHECKS, *ENDPOINTS, *CREATES, *NAMES, *NOT_ALLOWED]
 
 
 @each_row(ROWS)
-async def test_create_target(service: Service, row: Row, wire: Wire):
+async def test_create_target(service: Service, row: Row):
     """
     Programs written for ZITADEL tell these answers apart.
     """
-    await check(service, row, wire)
+    await check(service, row)

@@ -17,7 +17,6 @@ from api.calls.steps import (
     set_targets,
 )
 from api.calls.table import ALL_BUT_REST, Call, Caller, ExpectedError, Row
-from api.wires import Wire
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -197,8 +196,8 @@ ROWS = [*ANSWERS, *READS, *EXECUTIONS, *DELIVERIES]
 
 
 @each_row(ROWS)
-async def test_delete_target(service: Service, row: Row, wire: Wire):
+async def test_delete_target(service: Service, row: Row):
     """
     Deleting is done by clean-up scripts, twice and in any order; no delivery may be pending afterwards.
     """
-    await check(service, row, wire)
+    await check(service, row)

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from api.calls.modules import modules_with_rows
 from api.calls.receiver import NOBODY
-from api.calls.runner import check
+from api.calls.runner import check_on
 from api.calls.service import Service, running
 from api.calls.steps import of_type, webhook
 from api.calls.table import Caller, ExpectedError, Row
@@ -90,7 +90,7 @@ async def test_the_row_expects_the_documented_error(service: Service, error_id: 
 
     assert isinstance(expected, ExpectedError)
     assert documented(REACHABLE[error_id]) == (expected.code, expected.wire_text, expected.id)
-    await check(service, FIRST[error_id], Wire.CONNECT_JSON)
+    await check_on(service, FIRST[error_id], Wire.CONNECT_JSON)
 
 
 async def test_a_key_that_has_expired_is_not_activated(service: Service):

@@ -13,7 +13,6 @@ from api.calls.runner import check, each_row
 from api.calls.service import Service
 from api.calls.steps import a_target, delete, on_event, publish, set_targets
 from api.calls.table import Call, Caller, ExpectedError, Row
-from api.wires import Wire
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -375,8 +374,8 @@ ROWS = [
 
 
 @each_row(ROWS)
-async def test_list_executions(service: Service, row: Row, wire: Wire):
+async def test_list_executions(service: Service, row: Row):
     """
     There is no call to read one execution: a caller has to search.
     """
-    await check(service, row, wire)
+    await check(service, row)

@@ -21,7 +21,6 @@ from api.services.zitadel.test_public_keys import (
     rule,
     switch,
 )
-from api.wires import Wire
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -220,8 +219,8 @@ LISTING = [
 
 
 @each_row(LISTING)
-async def test_list_public_keys(service: Service, row: Row, wire: Wire) -> None:
+async def test_list_public_keys(service: Service, row: Row) -> None:
     """
     Terraform reads the state of one key through this list.
     """
-    await check(service, row, wire)
+    await check(service, row)

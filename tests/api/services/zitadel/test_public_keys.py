@@ -278,6 +278,6 @@ DENIED = [
 
 
 @each_row([*ADDING, *SWITCHING, *REMOVING, *DENIED])
-async def test_public_keys(service: Service, row: Row, wire: Wire) -> None:
+async def test_public_keys(service: Service, row: Row) -> None:
     """Keys as ZITADEL handles them, on every wire."""
-    await check(service, row, wire)
+    await check(service, row)

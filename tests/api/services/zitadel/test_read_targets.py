@@ -11,7 +11,6 @@ from api.calls.runner import check, each_row
 from api.calls.service import Service
 from api.calls.steps import ENDPOINT, a_target, create, of_type, update, webhook
 from api.calls.table import ALL_BUT_REST, Call, Caller, ExpectedError, Row
-from api.wires import Wire
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -385,8 +384,8 @@ ROWS = [*GETS, *FILTERS, *BY_NAME, *FOLDED, *SORTS, *PAGES]
 
 
 @each_row(ROWS)
-async def test_read_targets(service: Service, row: Row, wire: Wire):
+async def test_read_targets(service: Service, row: Row):
     """
     A client that compares the state with the plan reads every field and every page.
     """
-    await check(service, row, wire)
+    await check(service, row)

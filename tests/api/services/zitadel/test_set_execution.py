@@ -12,7 +12,6 @@ from api.calls.runner import check, each_row
 from api.calls.service import Service
 from api.calls.steps import EVENT_TYPE, KNOWN, a_target, delete, on_event, publish, set_targets
 from api.calls.table import Call, Caller, ExpectedError, Row
-from api.wires import Wire
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -301,8 +300,8 @@ ROWS = [*VALIDATION, *EXISTENCE, *SETS, *CHECKS, *LISTS, *TYPES]
 
 
 @each_row(ROWS)
-async def test_set_execution(service: Service, row: Row, wire: Wire):
+async def test_set_execution(service: Service, row: Row):
     """
     It is the one call by which executions are made, changed and removed.
     """
-    await check(service, row, wire)
+    await check(service, row)

@@ -21,7 +21,6 @@ from api.calls.steps import (
     webhook,
 )
 from api.calls.table import ALL_BUT_REST, Call, Caller, ExpectedError, Row
-from api.wires import Wire
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -260,8 +259,8 @@ ROWS = [*VALIDATION, *CHECKS, *CHANGES, *NO_CHANGE, *INTERRUPTS, *KEYS, *IN_USE,
 
 
 @each_row(ROWS)
-async def test_update_target(service: Service, row: Row, wire: Wire):
+async def test_update_target(service: Service, row: Row):
     """
     Tools that keep targets as code update them again and again, and read the dates.
     """
-    await check(service, row, wire)
+    await check(service, row)
