@@ -16,7 +16,7 @@ import httptools
 
 Headers = tuple[tuple[str, str], ...]
 
-# A listening socket's queue: tests open hundreds of connections at once.
+# A listening socket's queue: tests open hundreds of connections at the same time.
 _BACKLOG = 4096
 # SO_LINGER on, zero seconds: closing sends a reset instead of an orderly end.
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
@@ -38,9 +38,9 @@ class Request(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What the receiver does with one call.
+    """Say what the receiver does with one call.
 
-    `delay` is in seconds. With `cut_at` the connection ends after so many bytes of the body, with
+    `delay` is in seconds. With `cut_at` the connection ends after that number of bytes of the body, with
     `reset` before any. `raw` is sent as it is, and the connection ends.
     """
 
@@ -55,12 +55,12 @@ class Answer:
 
     @property
     def is_immediate(self) -> bool:
-        """Whether nothing has to happen before it."""
+        """Return whether it is sent without a wait."""
         return not self.delay and self.hang_until is None
 
     @property
     def ends_connection(self) -> bool:
-        """Whether the connection is not kept alive after it."""
+        """Return whether the connection is closed after it."""
         return self.reset or self.cut_at is not None or self.raw is not None
 
     def rendered(self, *more: tuple[str, str]) -> bytes:
@@ -75,7 +75,7 @@ class Answer:
 
 
 class HttpServer:
-    """What a subclass says is answered, on every connection, from `listen` until it is closed."""
+    """Answer every connection as a subclass says, from `listen` until it is closed."""
 
     def __init__(self) -> None:
         self.connections: set[Connection] = set()
@@ -83,7 +83,7 @@ class HttpServer:
         self._numbers = count(1)
 
     def answer_to(self, request: Request) -> Answer:
-        """What to answer this request."""
+        """Return the answer to this request."""
         raise NotImplementedError
 
     def refuse(self, connection: Connection, problem: str) -> None:
@@ -91,7 +91,7 @@ class HttpServer:
         raise NotImplementedError
 
     def new_connection(self, number: int) -> Connection:
-        """How the next connection is read."""
+        """Return the protocol that reads the next connection."""
         return Connection(self, number)
 
     async def listen(self, host: str, port: int, *, tls: ssl.SSLContext | None = None) -> None:
@@ -106,20 +106,20 @@ class HttpServer:
 
     @property
     def running_server(self) -> asyncio.Server:
-        """What `listen` made. Raise `RuntimeError` before that."""
+        """The server that `listen` made. Raise `RuntimeError` before that."""
         if self._server is None:
             raise RuntimeError("start the server first")
         return self._server
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """The port on which it listens."""
         address: tuple[str, int] = self.running_server.sockets[0].getsockname()
         return address[1]
 
 
 class Connection(asyncio.Protocol):
-    """One connection. Calls that came at once are answered in their order."""
+    """One connection. Calls that arrive together are answered in their order."""
 
     last_words: Headers = ()
     """Headers of an answer after which the connection ends."""
@@ -221,7 +221,7 @@ class Connection(asyncio.Protocol):
 
 
 def reason_of(status: int) -> str:
-    """The words beside a status, also beside one that nobody has named."""
+    """The reason phrase of a status; `Unusual` for a status without one."""
     try:
         return HTTPStatus(status).phrase
     except ValueError:

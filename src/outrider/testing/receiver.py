@@ -106,7 +106,7 @@ class Receiver(HttpServer):
 
     @property
     def connection_count(self) -> int:
-        """How many connections are open."""
+        """Return how many connections are open."""
         return len(self.connections)
 
     async def wait_for(self, calls: int, *, within: float = 20.0) -> list[ReceivedCall]:

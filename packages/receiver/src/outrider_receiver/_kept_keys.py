@@ -22,7 +22,7 @@ class KeptKeys(Generic[T]):
 
     @property
     def newest(self) -> T | None:
-        """What was kept last, whatever its age."""
+        """Return the keys that were kept last, whatever its age."""
         return self._kept[1] if self._kept is not None else None
 
     def keep(self, keys: T, now: float) -> None:
@@ -35,11 +35,11 @@ class KeptKeys(Generic[T]):
         return self.newest if is_usable else None
 
     def is_old(self, now: float) -> bool:
-        """Whether usable keys should be renewed."""
+        """Return whether usable keys should be renewed."""
         return self._kept is None or abs(now - self._kept[0]) >= self._max_age
 
     def may_fetch(self, now: float) -> bool:
-        """Whether the last fetch, whatever it brought, is long enough ago. If so, one begins now."""
+        """Return whether the last fetch, whatever it brought, is long enough ago. If so, one begins now."""
         if self._tried_at is not None and abs(now - self._tried_at) < self._cool_down:
             return False
         self._tried_at = now

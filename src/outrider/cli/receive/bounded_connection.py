@@ -90,7 +90,7 @@ class BoundedConnection(Connection):
         self._count(len(name) + len(value) + HEADER_BYTES, MAX_HEAD_BYTES)
 
     def on_headers_complete(self) -> None:
-        """Whether the caller waits for `CONTINUE` before it sends the body."""
+        """Return whether the caller waits for `CONTINUE` before it sends the body."""
         self._expects_continue = any(
             (name.lower(), value.lower()) == ("expect", "100-continue")
             for name, value in self._headers

@@ -89,7 +89,7 @@ class RemoteServer:
 
     @cached_property
     def url(self) -> str:
-        """Where the server is."""
+        """The URL of the server."""
         return checked_url(self._url)
 
     @cached_property
