@@ -122,7 +122,7 @@ class _Pooler:
         for task in client.answering:
             task.cancel()
         if client.session is not None:
-            # It may be in the middle of something: nobody else gets it.
+            # It may be in the middle of something: no client else gets it.
             client.session.writer.close()
             self._idle.put_nowait(None)
 
@@ -145,7 +145,7 @@ async def _message(reader: asyncio.StreamReader) -> bytes:
 def pooler(
     url: str, *, keeps_sessions: bool = False, size: int = 20, takes_turns: bool = False
 ) -> Iterator[str]:
-    """The URL of the same database through a pooler of so many sessions, which ends with the block.
+    """The URL of the same database through a pooler of that number of sessions, which ends with the block.
 
     `takes_turns`: the session that is idle for longest is used next, else the one used last.
     """
