@@ -36,5 +36,5 @@ def check_hops(hops: int) -> None:
     if hops >= MAX_HOPS:
         raise FailedPrecondition(
             f"{HOPS_HEADER} is {hops}, and the limit is {MAX_HOPS}: receivers publish what they"
-            " receive, in a circle; end it where this event is published"
+            " receive, in a loop: stop it where this event is published"
         )

@@ -113,13 +113,13 @@ class Relay:
         makes no second delivery. `hops` is how many outriders it came through, as its headers say.
         Raise `InvalidRequest` for what is no event, `AlreadyExists` for one that has the key of
         another and is not the same, `FailedPrecondition` for an event that was published in this
-        very instance or has come through too many: it goes in a circle.
+        very instance or has come through too many (an event loop).
         """
         event, origin, content = await self._read(call)
         instance = call.sender.instance
         if origin == instance:
             raise FailedPrecondition(
-                "the event comes from this very instance: it goes in a circle",
+                "the event comes from the instance that it would go to (a relay loop)",
                 hint="relay no event to the instance that published it",
             )
         if call.sender.source.instance and not await self._exists(instance):
