@@ -14,7 +14,10 @@ export TMPDIR := $(CURDIR)/$(VENV)/tmp
 # Each test starts processes: without bytecode each of them would compile its modules again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help run test check generated format bench generate constraints clean
+# Nothing of these starts a server or a database.
+FAST_TESTS := tests/domain tests/config tests/usecases tests/observability tests/adapters/sql/schema
+
+.PHONY: help run test test-fast test-long check generated format bench generate constraints clean
 
 help:  ## List what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -24,7 +27,13 @@ run: $(STAMP)  ## Set up from nothing and show the main job: a signed event arri
 
 test: $(STAMP)  ## Set up from nothing and run every test
 	@echo "== Running every test (about ten minutes on two cores)"
-	@$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile
+	@$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile -m "not long"
+
+test-fast: $(STAMP)  ## Run the unit and contract tests, for daily work (about a minute)
+	@$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile -m "not long" $(FAST_TESTS)
+
+test-long: $(STAMP)  ## Run what takes minutes, and keep its result in benchmarks/results
+	@$(BIN)/pytest -m long --timeout 1800 | tee benchmarks/results/$$(date +%F)-test-long.txt
 
 check: $(STAMP)  ## What must hold before a change lands: format, lint, types, generated code, tests
 	@echo "== Format and lint"

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from clients.zitadel_actions import GROWTHS, ActionsClient, connected_client, walk, zitadel
+from clients.zitadel_actions import GROWTHS, ActionsClient, connected_client, walk
+from clients.zitadel_library import zitadel
 from system.server import Server
 
 NAMES = ["a 100%", "B_1", "b-1", "c*[d]"]

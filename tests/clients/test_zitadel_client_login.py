@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import base64
-import importlib
 import json
 import urllib.request
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,15 +13,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from clients.zitadel_library import models, zitadel
 from system.server import Server
-
-with warnings.catch_warnings():
-    # The library imports a part of its dependency that is deprecated; only the library can fix it.
-    # The dependency adds its own filter before all others when it is imported.
-    importlib.import_module("authlib.deprecate")
-    warnings.filterwarnings("ignore", message="authlib.jose module is deprecated")
-    import zitadel_client as zitadel
-    from zitadel_client import models
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 import base64
-import importlib
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
+from clients.zitadel_library import models, zitadel
 from system.server import Server
-
-with warnings.catch_warnings():
-    # The library imports a part of its dependency that is deprecated; only the library can fix it.
-    # The dependency adds its own filter before all others when it is imported.
-    importlib.import_module("authlib.deprecate")
-    warnings.filterwarnings("ignore", message="authlib.jose module is deprecated")
-    import zitadel_client as zitadel
-    from zitadel_client import models
 
 PEM = """-----BEGIN PUBLIC KEY-----
 MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEaxfR8uEsQkf4vOblY6RA8ncDfYEt

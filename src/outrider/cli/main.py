@@ -8,8 +8,9 @@ protobuf runtime.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from errno import ENOSPC
+from functools import cache
 from typing import Annotated, NoReturn
 
 import typer
@@ -80,10 +81,16 @@ def outrider(
     """outrider: a standalone server for ZITADEL Actions v2 with signed, retried deliveries."""
 
 
+@cache
+def _command() -> Callable[..., object]:
+    """The commands as they are run: making them of their functions takes longer than most of them."""
+    return typer.main.get_command(app)
+
+
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line, by default with the arguments of this process, and exit."""
     try:
-        app(args=arguments, prog_name="outrider")
+        _command()(args=arguments, prog_name="outrider")
     except CommandError as error:
         given = sys.argv[1:] if arguments is None else arguments
         print_error(error, as_json="--json" in given)

@@ -583,7 +583,9 @@ async def test_an_event_that_comes_back_is_refused(harness):
     status, error = await harness.relayed("hmac", await harness.payload(event["id"]))
 
     assert (400, "failed_precondition") == (status, error["code"])
-    assert "the event comes from the instance that it would go to (a relay loop)" == error["message"]
+    assert (
+        "the event comes from the instance that it would go to (a relay loop)" == error["message"]
+    )
 
 
 async def test_a_relayed_event_that_comes_back_ends_there(harness):
