@@ -13,7 +13,7 @@ from typing import Any
 def _imported(name: str) -> ModuleType:
     with warnings.catch_warnings():
         # The library imports a part of its dependency that is deprecated; it is the library's to
-        # mend. The dependency adds its own filter before all others when it is imported.
+        # fix. The dependency adds its own filter before all others when it is imported.
         importlib.import_module("authlib.deprecate")
         warnings.filterwarnings("ignore", message="authlib.jose module is deprecated")
         return importlib.import_module(name)
