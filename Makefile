@@ -14,7 +14,12 @@ export TMPDIR := $(CURDIR)/$(VENV)/tmp
 # Each test starts processes: without bytecode each of them would compile its modules again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help run test check format bench generate constraints clean
+# Unit tests and the contracts of the stores.
+FAST := tests/domain tests/config tests/usecases tests/worker tests/fakes tests/observability tests/api/validation \
+	tests/adapters/crypto/test_payload_encoders.py tests/adapters/sql/stores/test_sqlite.py packages/receiver/tests/test_vectors.py
+LONG_RESULTS := benchmarks/results/$(shell date +%F)-test-long.txt
+
+.PHONY: help run test test-fast test-long check format bench generate constraints clean
 
 help:  ## List what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -23,8 +28,16 @@ run: $(STAMP)  ## Set up from nothing and show the main job: a signed event arri
 	@$(BIN)/outrider demo
 
 test: $(STAMP)  ## Set up from nothing and run every test
-	@echo "== Running every test (about ten minutes on two cores)"
-	@$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile
+	@echo "== Running every test (about six minutes on two cores)"
+	@$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile -m "not long"
+
+test-fast: $(STAMP)  ## Run unit and contract tests (less than a minute)
+	@$(BIN)/pytest -q -n auto --maxprocesses 4 --dist loadfile -m "not long" --durations 3 $(FAST)
+
+test-long: $(STAMP)  ## Run what takes minutes, and keep the result in benchmarks/results
+	@set -o pipefail; { date -u +"%F %R UTC, $$(git rev-parse --short HEAD), $$(nproc) cores"; \
+		HYPOTHESIS_PROFILE=nightly $(BIN)/pytest -q --timeout 1800 --durations 20 -m "long or hypothesis"; \
+		} | tee $(LONG_RESULTS)
 
 check: $(STAMP)  ## What must hold before a change lands: format, lint, types, generated code, tests
 	@echo "== Format and lint"
