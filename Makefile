@@ -14,8 +14,10 @@ export TMPDIR := $(CURDIR)/$(VENV)/tmp
 # Each test starts processes: without bytecode each of them would compile its modules again.
 export PYTHONDONTWRITEBYTECODE :=
 
-# Nothing of these starts a server or a database.
-FAST_TESTS := tests/domain tests/config tests/usecases tests/observability tests/adapters/sql/schema
+# Unit tests and the contracts of the stores.
+FAST := tests/domain tests/config tests/usecases tests/worker tests/fakes tests/observability tests/api/validation \
+	tests/adapters/crypto/test_payload_encoders.py tests/adapters/sql/stores/test_sqlite.py packages/receiver/tests/test_vectors.py
+LONG_RESULTS := benchmarks/results/$(shell date +%F)-test-long.txt
 
 .PHONY: help run test test-fast test-long check generated format bench generate constraints clean
 
@@ -26,14 +28,16 @@ run: $(STAMP)  ## Set up from nothing and show the main job: a signed event arri
 	@$(BIN)/outrider demo
 
 test: $(STAMP)  ## Set up from nothing and run every test
-	@echo "== Running every test (about ten minutes on two cores)"
+	@echo "== Running every test (about eight minutes on two cores)"
 	@$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile -m "not long"
 
-test-fast: $(STAMP)  ## Run the unit and contract tests, for daily work (about a minute)
-	@$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile -m "not long" $(FAST_TESTS)
+test-fast: $(STAMP)  ## Run unit and contract tests (less than a minute)
+	@$(BIN)/pytest -q -n auto --maxprocesses 4 --dist loadfile -m "not long" --durations 3 $(FAST)
 
-test-long: $(STAMP)  ## Run what takes minutes, and keep its result in benchmarks/results
-	@$(BIN)/pytest -m long --timeout 1800 | tee benchmarks/results/$$(date +%F)-test-long.txt
+test-long: $(STAMP)  ## Run what takes minutes, and keep the result in benchmarks/results
+	@set -o pipefail; { date -u +"%F %R UTC, $$(git rev-parse --short HEAD), $$(nproc) cores"; \
+		HYPOTHESIS_PROFILE=nightly $(BIN)/pytest -q --timeout 1800 --durations 20 -m "long or hypothesis"; \
+		} | tee $(LONG_RESULTS)
 
 check: $(STAMP)  ## What must hold before a change lands: format, lint, types, generated code, tests
 	@echo "== Format and lint"

@@ -89,8 +89,8 @@ SHAPES = {
 
 
 @pytest.fixture
-def engine(tmp_path):
-    return Engine.open(data_dir=tmp_path / "data", dev=True)
+def engine(used_dir):
+    return Engine.open(data_dir=used_dir, dev=True)
 
 
 async def bind(engine: Engine, condition, receiver: Receiver, **options):
