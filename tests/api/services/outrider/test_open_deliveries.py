@@ -190,7 +190,7 @@ REFUSED_STATES = [
         "RetryDeliveries of those that are attempted",
         retrying(states=[2]),
         refused(
-            "RetryDeliveriesRequest.States[0]: an attempt of DELIVERING deliveries is under way:"
+            "RetryDeliveriesRequest.States[0]: an attempt of DELIVERING deliveries is in flight:"
             " only PENDING and RETRYING ones can be due sooner"
         ),
     ),

@@ -15,7 +15,7 @@ from api.calls.service import Service, running
 from api.calls.table import Caller
 from api.wires import HttpRequest, Result, Wire, has_route, method_named
 from outrider.adapters.crypto.jose import KeyPairs
-from outrider.runtime import Runtime
+from outrider.runtime import Runtime, sonyflake_generator
 from outrider.usecases.access.web_keys import ManageWebKeys
 from outrider_api.zitadel.webkey.v2.webkey_service_connect import WebKeyService
 from outrider_api.zitadel.webkey.v2beta.webkey_service_connect import (
@@ -93,7 +93,8 @@ class Speaker:
 
 async def give_first_keys(service: Service) -> None:
     """What the server does before it starts."""
-    runtime = Runtime(now=service.clock)
+    # Another process on the same store has another number: the same ids would be made twice.
+    runtime = Runtime(now=service.clock, new_sonyflake=sonyflake_generator(node=1))
     await ManageWebKeys(service.store, runtime, KeyPairs()).ensure_first(service.instance)
 
 
