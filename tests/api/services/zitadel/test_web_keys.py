@@ -15,7 +15,6 @@ from api.calls.service import Service, running
 from api.calls.table import Caller
 from api.wires import HttpRequest, Result, Wire, has_route, method_named
 from outrider.adapters.crypto.jose import KeyPairs
-from outrider.runtime import Runtime
 from outrider.usecases.access.web_keys import ManageWebKeys
 from outrider_api.zitadel.webkey.v2.webkey_service_connect import WebKeyService
 from outrider_api.zitadel.webkey.v2beta.webkey_service_connect import (
@@ -93,8 +92,7 @@ class Speaker:
 
 async def give_first_keys(service: Service) -> None:
     """What the server does before it starts."""
-    runtime = Runtime(now=service.clock)
-    await ManageWebKeys(service.store, runtime, KeyPairs()).ensure_first(service.instance)
+    await ManageWebKeys(service.store, service.runtime, KeyPairs()).ensure_first(service.instance)
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
