@@ -25,6 +25,17 @@ settings.register_profile("nightly", deadline=None, print_blob=True, max_example
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "project"))
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`pytest --backwards tests/worker`: no test may need what an earlier one left."""
+    parser.addoption("--backwards", action="store_true", help="run tests in reversed order")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Turn the order around when that is asked for."""
+    if config.getoption("--backwards"):
+        items.reverse()
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """The URL of a PostgreSQL server, started when the first test needs it."""

@@ -26,6 +26,9 @@ class _Late:
         self._name = name
 
     def __getattr__(self, name: str) -> Any:
+        if not name[0].isupper():
+            # pytest asks everything in a module of tests whether it is a fixture.
+            raise AttributeError(name)
         return getattr(_imported(self._name), name)
 
 

@@ -45,7 +45,7 @@ class DeliveryReport:
 
 
 async def check_invariants(
-    deployment: Deployment, rows: Rows | None = None, *, most_repeated: int, within: float = 40.0
+    deployment: Deployment, rows: Rows | None = None, *, most_repeated: int, within: float = 120.0
 ) -> DeliveryReport:
     """Wait until all is delivered, stop the server, and compare its promises with what is there.
 

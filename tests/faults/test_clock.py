@@ -63,7 +63,7 @@ class Host:
 
     async def line(self) -> str:
         """The next line that it writes."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             line = (await self.process.stdout.readline()).decode().strip()
         if not line:
             raise EOFError(self.log.read_text())
@@ -78,7 +78,7 @@ class Host:
     async def stop(self) -> int:
         """Let it end by itself."""
         self.process.stdin.close()
-        return await asyncio.wait_for(self.process.wait(), 30)
+        return await asyncio.wait_for(self.process.wait(), 60)
 
 
 @pytest.fixture
@@ -114,7 +114,6 @@ async def arrived(receiver: Receiver, expected: set[str], *, within: float) -> N
             await receiver.wait_for(len(receiver.calls) + 1, within=within)
 
 
-@pytest.mark.timeout(150)
 async def test_a_clock_that_jumps_by_an_hour_delays_and_repeats_little(tmp_path, ends):
     """
     A machine that boots with a wrong clock, or one whose clock is set while it works.
@@ -130,7 +129,7 @@ async def test_a_clock_that_jumps_by_an_hour_delays_and_repeats_little(tmp_path,
         await first.publish(EVENTS)
         clock.show(HOUR)
         await first.publish(EVENTS)
-        await arrived(receiver, set(first.answered), within=20)
+        await arrived(receiver, set(first.answered), within=60)
 
         # Some are in flight, the others wait; one of two that claimed them dies; the clock goes back.
         hang.set()
@@ -145,7 +144,7 @@ async def test_a_clock_that_jumps_by_an_hour_delays_and_repeats_little(tmp_path,
         await first.publish(EVENTS)
         clock.show(0)
         await first.publish(EVENTS)
-        await arrived(receiver, set(first.answered), within=20)
+        await arrived(receiver, set(first.answered), within=60)
         await nothing_open(tmp_path / "data")
         code = await first.stop()
         await second.process.wait()

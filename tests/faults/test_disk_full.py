@@ -29,7 +29,6 @@ def disk(tmp_path: Path) -> Iterator[SmallDisk]:
         yield found
 
 
-@pytest.mark.timeout(120)
 async def test_a_full_disk_refuses_and_loses_nothing_and_recovers(disk: SmallDisk):
     """
     It happens at night: what was promised is kept, what cannot be kept is not promised.
@@ -43,7 +42,7 @@ async def test_a_full_disk_refuses_and_loses_nothing_and_recovers(disk: SmallDis
             refused_ids, refusal = await fill_up(deployment)
             before = len(deployment.answered)
             # Deliveries end meanwhile, and the store cannot record that.
-            failed = await server.logs("worker.poll_failed", within=20)
+            failed = await server.logs("worker.poll_failed", within=60)
             disk.empty()
             results = await deployment.publish(refused_ids, PAYLOAD)
             await deployment.feed(200)
@@ -57,7 +56,6 @@ async def test_a_full_disk_refuses_and_loses_nothing_and_recovers(disk: SmallDis
     assert len(deployment.answered) == len(report.attempts)
 
 
-@pytest.mark.timeout(120)
 async def test_a_server_whose_disk_is_full_is_not_ready_until_it_has_space(disk: SmallDisk):
     """
     A balancer continues to send calls to a server that reports that it is ready, and every one is refused.
@@ -109,7 +107,7 @@ async def readiness(api: Api) -> tuple[int, dict[str, str]]:
 
 async def readiness_until(api: Api, status: int) -> dict[str, str]:
     """Ask until it answers with this status."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(90):
         while True:
             found, answer = await readiness(api)
             if found == status:
@@ -118,7 +116,7 @@ async def readiness_until(api: Api, status: int) -> dict[str, str]:
 
 async def fill_up(deployment) -> tuple[list[str], ApiError]:
     """Publish until nothing goes in any more; return what was refused, and how."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(90):
         while True:
             ids = deployment.new_ids(5)
             try:

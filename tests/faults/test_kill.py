@@ -23,10 +23,7 @@ SLOW = Answer(delay=0.02)
 Launch = Callable[..., Server]
 
 # Three kills show what is promised; 20 of them, amid 10,000 deliveries, look for what is rare.
-pytestmark = [
-    pytest.mark.timeout(300),
-    pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.long)]),
-]
+pytestmark = pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.long)])
 
 
 async def test_a_node_killed_again_and_again_amid_deliveries_loses_none(launch: Launch, kills: int):

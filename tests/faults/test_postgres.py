@@ -7,8 +7,6 @@ import random  # noqa: TID251 - seeded: the same draw in every run
 from collections.abc import Callable
 from urllib.parse import parse_qs, urlsplit
 
-import pytest
-
 from faults.database import PASSWORD, rows_of, two_nodes, with_password
 from faults.deployment import deployment_of
 from faults.invariants import RESCUED_WITHIN, check_invariants
@@ -21,8 +19,6 @@ EVENTS = 2000
 KILLS = 5
 IN_FLIGHT = 64
 SLOW = Answer(delay=0.02)
-
-pytestmark = pytest.mark.timeout(150)
 
 
 async def test_a_database_killed_in_the_middle_of_commits_loses_nothing_answered(

@@ -31,8 +31,6 @@ READ_ONLY = "the database is read-only (SQLSTATE 25006)"
 PAYLOAD = "x" * 20_000
 IN_FLIGHT = 64
 
-pytestmark = pytest.mark.timeout(150)
-
 
 async def test_a_server_whose_database_became_read_only_says_so_and_recovers(
     launch: Callable[..., Server], database: PostgresServer

@@ -7,8 +7,6 @@ import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import pytest
-
 from faults.deployment import Deployment, deployment_of
 from faults.invariants import check_invariants, rows_of
 from outrider.testing.receiver import Answer, Receiver
@@ -66,7 +64,6 @@ FAULTS = [
 ]
 
 
-@pytest.mark.timeout(120)
 async def test_pending_deliveries_survive_refused_starts(launch):
     """
     A wrong deploy changes nothing: with the right one everything continues, and every signature holds.

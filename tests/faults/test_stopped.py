@@ -22,7 +22,7 @@ from system.processes import WORKER, children_of, children_running, kill
 from system.server import Server
 from system.test_extra_worker import worker_on
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 EVENTS = 8
 # No target gets all the slots of a worker.

@@ -241,7 +241,6 @@ def reached(start: str, leads_to: dict[str, set[str]]) -> set[str]:
     return found
 
 
-@pytest.mark.timeout(180)
 def test_every_module_can_be_imported_first(tmp_path):
     """
     A circle of imports fails only for a program that enters it at the wrong place.

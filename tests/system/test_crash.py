@@ -54,7 +54,6 @@ async def check_nothing_is_lost(api: Api, publisher: Publisher, receiver: Receiv
     return sum(len(attempt) - 1 for attempt in attempts.values())
 
 
-@pytest.mark.timeout(90)
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_a_server_killed_amid_2000_deliveries_loses_none(launch, seed):
     """
@@ -81,7 +80,6 @@ async def test_a_server_killed_amid_2000_deliveries_loses_none(launch, seed):
     assert lost >= 1
 
 
-@pytest.mark.timeout(90)
 async def test_children_of_a_killed_server_end_and_the_next_one_takes_over(launch):
     """
     A supervisor that runs out of memory must not leave processes that lock the data directory.
@@ -120,7 +118,6 @@ async def test_orphans_do_not_wait_for_a_receiver_that_hangs(launch):
     assert 3 == lost
 
 
-@pytest.mark.timeout(90)
 async def test_a_killed_worker_is_replaced_and_its_deliveries_are_rescued(launch):
     """
     One process that dies is no incident: the API continues, and so do deliveries.

@@ -8,8 +8,6 @@ import signal
 import sys
 from contextlib import asynccontextmanager
 
-import pytest
-
 from outrider.testing.receiver import Answer, Receiver
 from system.disk import claims_and_leases
 from system.ledger import calls_by_delivery, prepare_publisher, states_of, tried_again
@@ -34,7 +32,6 @@ async def worker_on(data_dir):
         await asyncio.wait_for(process.communicate(), 30)
 
 
-@pytest.mark.timeout(120)
 async def test_an_extra_worker_outlives_a_restart_of_the_server(launch, data_dir):
     """
     Its claims are not taken from it: the new server knows that another process started this worker.

@@ -21,10 +21,10 @@ BODY = 4 * 1024 * 1024
 CHUNK = b"x" * 64 * 1024
 # What 200 of these bodies take when they are read is 960 MB.
 MOST_MB = 100
-ANSWER_WITHIN_S = 20
+ANSWER_WITHIN_S = 60
 # Headers have ten seconds, see `envoy_limits`; a busy machine has more.
-CLOSED_WITHIN_S = 40
-ATTEMPTS = 5
+CLOSED_WITHIN_S = 90
+ATTEMPTS = 20
 
 
 def processes_of(pid: int) -> Iterator[int]:
@@ -62,7 +62,8 @@ async def status_of(server: Server, head: str) -> str:
     """
     for _attempt in range(ATTEMPTS):
         with suppress(ConnectionError):
-            return await answered(server, head)
+            if answer := await answered(server, head):
+                return answer
     raise AssertionError("the server never answered")
 
 

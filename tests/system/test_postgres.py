@@ -76,7 +76,6 @@ async def routed(publisher):
     raise TimeoutError("the other node never got the execution")
 
 
-@pytest.mark.timeout(120)
 async def test_a_node_killed_amid_2000_deliveries_is_replaced_by_the_others(
     node, shared, tmp_path, postgres_url
 ):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -27,6 +27,7 @@ from outrider.bootstrap.app_context import AppContext, open_store
 from outrider.config.loading import Settings
 from outrider.domain.access.service_account import hash_secret
 from outrider.domain.ids import AccountId, TokenId
+from outrider.runtime import Runtime
 from outrider.testing.receiver import Receiver
 from outrider.usecases.ports.access import Token
 from outrider.usecases.ports.store import Store
@@ -63,6 +64,8 @@ class Service:
     headers: Mapping[Caller, Mapping[str, str]]
     receiver: str = ""
     app: App | None = None
+    # With the one generator of identifiers: another one makes the same ones at the same time.
+    runtime: Runtime = field(default_factory=Runtime)
 
     async def answer(
         self,
@@ -115,7 +118,9 @@ async def running(directory: Path, **changes: Any) -> AsyncIterator[Service]:
             headers: dict[Caller, Mapping[str, str]] = dict(FIXED_HEADERS)
             client = ApiClient(in_process(app))
             at = f"http://{HOST}:{receiver.port}"
-            service = Service(client, context.store, context.instance, clock, headers, at, app)
+            service = Service(
+                client, context.store, context.instance, clock, headers, at, app, context.runtime
+            )
             headers |= await issued_headers(service)
             await add_roleless(context)
             yield service

@@ -17,8 +17,11 @@ from outrider.errors import FailedPrecondition
 from usecases.interception.harness import KINDS, call_target, open_harness
 
 CASES = Path(__file__).parents[3] / "benchmarks" / "stall_answers.py"
-AT_MOST_S = 1.0
-"""Of this thread's own time, for both ends and the search for a bound; it was 0.7 to 33 s."""
+AT_MOST_S = 2.0
+"""Of this thread's own time, for both ends and the search for a bound; it was up to 33 s.
+
+The worst takes 0.5 s on a quiet machine and 1 s on a loaded one; `benchmarks/stall.py` measures it.
+"""
 
 
 def cases():
@@ -28,9 +31,17 @@ def cases():
     return module
 
 
-ANSWERS = cases()
-ACCEPTED = [pytest.param(*case[1:], id=case[0]) for case in ANSWERS.accepted_answers()]
-REFUSED = [pytest.param(*case[1:], id=case[0]) for case in ANSWERS.refused_answers()]
+# Small ones have the same names: while tests are collected, no process holds 120 MB of bodies.
+ACCEPTED = [name for name, _, _ in cases().accepted_answers(size=100, values=10)]
+REFUSED = [name for name, _, _ in cases().refused_answers(size=100)]
+
+
+@pytest.fixture(scope="module")
+def answers():
+    """Header fields and body of each answer, by its name."""
+    made = cases()
+    both = [*made.accepted_answers(), *made.refused_answers()]
+    return {name: (fields, body) for name, fields, body in both}
 
 
 async def called(kind: str, fields, body: bytes, **target):
@@ -51,12 +62,12 @@ async def called(kind: str, fields, body: bytes, **target):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(("fields", "body"), REFUSED)
-async def test_what_would_take_long_to_read_is_a_failure_of_its_target(kind, fields, body):
+@pytest.mark.parametrize("name", REFUSED)
+async def test_what_would_take_long_to_read_is_a_failure_of_its_target(kind, name, answers):
     """
     One receiver's answer of 4 MiB held up all callers for half a minute, at a time-out of 3 s.
     """
-    calls, seconds = await called(kind, fields, body, seconds=3.0)
+    calls, seconds = await called(kind, *answers[name], seconds=30.0)
 
     assert [Outcome.FAILED, Outcome.ACCEPTED] == [call.outcome for call in calls]
     assert calls[0].error
@@ -64,12 +75,12 @@ async def test_what_would_take_long_to_read_is_a_failure_of_its_target(kind, fie
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(("fields", "body"), ACCEPTED)
-async def test_the_worst_that_is_read_does_not_take_long(kind, fields, body):
+@pytest.mark.parametrize("name", ACCEPTED)
+async def test_the_worst_that_is_read_does_not_take_long(kind, name, answers):
     """
     Both targets are called within their time-outs, and others do not wait for long.
     """
-    calls, seconds = await called(kind, fields, body, seconds=3.0)
+    calls, seconds = await called(kind, *answers[name], seconds=30.0)
 
     assert [Outcome.ACCEPTED] == [call.outcome for call in calls[1:]]
     assert seconds < AT_MOST_S

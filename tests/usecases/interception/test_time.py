@@ -13,8 +13,8 @@ from outrider.errors import OutriderError
 from outrider.testing.receiver import Receiver
 from usecases.interception.harness import KINDS, call_target, open_harness
 
-# What a busy machine may add to a time-out.
-A_LITTLE = 0.5
+# What a busy machine may add to a time-out, or take of one before its target is called.
+A_LITTLE = 2.0
 
 
 def durations(done) -> list[float]:
@@ -33,7 +33,7 @@ def seconds_in(error: str) -> float:
 @pytest.mark.parametrize("kind", KINDS)
 async def test_three_that_hang_share_what_there_is(harness, kind):
     """
-    Each with a time-out of half a minute: the caller has 0.3 s, and each gets its part of it.
+    Each with half a minute of its own: the caller has 1.2 s, and each gets its part of it.
     """
     async with Hostile(hangs) as server:
         await harness.bind(
@@ -43,17 +43,20 @@ async def test_three_that_hang_share_what_there_is(harness, kind):
             call_target(server.url(), "103", seconds=60, interrupt_on_error=False),
         )
         began = asyncio.get_running_loop().time()
-        done = await harness.run(kind, seconds=0.3)
+        done = await harness.run(kind, seconds=1.2)
         took = asyncio.get_running_loop().time() - began
 
-        assert 0.25 <= took <= 0.3 + A_LITTLE
+        assert 1.15 <= took <= 1.2 + A_LITTLE
         assert 3 == len(server.requests)
     assert ["UNREACHABLE"] * 3 == [call.outcome.name for call in done.calls]
-    assert 0.075 == pytest.approx(allowed(done)[0], abs=0.01)
-    assert sum(allowed(done)) <= 0.301
-    first, second, third = durations(done)
-    assert min(first, second) >= 0.07
-    assert third >= 0.1
+    # A quarter of what there is, and of what is left; the last one has all the rest.
+    first, second, third = allowed(done)
+    assert 0.2 <= first <= 0.3
+    assert first <= third
+    assert first + second + third <= 1.201
+    assert all(
+        took >= had - 0.005 for took, had in zip(durations(done), allowed(done), strict=True)
+    )
 
 
 async def test_a_fast_one_leaves_its_time_to_the_others(harness):
@@ -66,10 +69,10 @@ async def test_a_fast_one_leaves_its_time_to_the_others(harness):
             call_target(fast.url(), "101", seconds=30),
             call_target(slow.url(), "102", seconds=30, interrupt_on_error=False),
         )
-        done = await harness.run("request", seconds=0.3)
+        done = await harness.run("request", seconds=1.2)
 
     assert ["ACCEPTED", "UNREACHABLE"] == [call.outcome.name for call in done.calls]
-    assert durations(done)[1] > 0.15
+    assert durations(done)[1] > 0.6
 
 
 async def test_an_asynchronous_target_has_no_part_of_the_time(harness):
@@ -84,11 +87,11 @@ async def test_an_asynchronous_target_has_no_part_of_the_time(harness):
             call_target(server.url(), "102", seconds=30, interrupt_on_error=False),
             call_target(server.url(), "103", **asynchronous),
         )
-        done = await harness.run("request", seconds=0.1)
+        done = await harness.run("request", seconds=0.6)
 
     [error] = [call.error for call in done.calls if call.error]
     assert "102" == done.calls[1].target_id
-    assert 0.1 == pytest.approx(seconds_in(error), abs=0.02)
+    assert 0.3 < seconds_in(error) <= 0.6
 
 
 async def test_a_target_has_its_own_time_where_there_is_enough_for_all(harness):
@@ -97,11 +100,12 @@ async def test_a_target_has_its_own_time_where_there_is_enough_for_all(harness):
     """
     async with Hostile(hangs) as server:
         await harness.bind(
-            "request", call_target(server.url(), seconds=0.05, interrupt_on_error=False)
+            "request", call_target(server.url(), seconds=0.5, interrupt_on_error=False)
         )
         done = await harness.run("request", seconds=30)
 
-    assert [pytest.approx(0.05, abs=0.01)] == allowed(done)
+    [seconds] = allowed(done)
+    assert 0.1 < seconds <= 0.5
 
 
 @pytest.mark.parametrize("seconds", [0.0, -1.0])
@@ -128,13 +132,14 @@ async def test_no_caller_waits_longer_than_the_longest_run(seconds):
     """
     Whatever the caller and the targets would agree to.
     """
-    async with Hostile(hangs) as server, open_harness(longest=0.1) as harness:
+    async with Hostile(hangs) as server, open_harness(longest=0.5) as harness:
         await harness.bind(
             "request", call_target(server.url(), seconds=270, interrupt_on_error=False)
         )
         done = await harness.run("request", seconds=seconds)
 
-    assert [pytest.approx(0.1, abs=0.01)] == allowed(done)
+    [had] = allowed(done)
+    assert 0.1 < had <= 0.5
 
 
 async def test_waiting_for_a_permit_counts(harness):
@@ -150,7 +155,7 @@ async def test_waiting_for_a_permit_counts(harness):
         await harness.policy("101", max_concurrency=1)
         first = asyncio.create_task(harness.run("request", seconds=30))
         await server.heard.wait()
-        done = await harness.run("request", seconds=0.2)
+        done = await harness.run("request", seconds=1.5)
 
         assert 1 == len(server.requests)
         first.cancel()

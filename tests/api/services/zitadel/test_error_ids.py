@@ -20,7 +20,6 @@ from api.calls.table import Caller, ExpectedError, Row
 from api.services.zitadel.test_public_keys import KEY, encoded, spki
 from api.wires import Result, Wire, method_named
 from outrider.adapters.crypto.jose import KeyPairs
-from outrider.runtime import Runtime
 from outrider.usecases.access.web_keys import ManageWebKeys
 from outrider_api.zitadel.webkey.v2.webkey_service_connect import WebKeyService
 
@@ -113,9 +112,7 @@ async def test_web_keys_refuse_with_their_ids(service: Service):
     """
     The key that signs stays, and one that does not exist signs nothing.
     """
-    await ManageWebKeys(service.store, Runtime(now=service.clock), KeyPairs()).ensure_first(
-        service.instance
-    )
+    await ManageWebKeys(service.store, service.runtime, KeyPairs()).ensure_first(service.instance)
 
     async def answer(rpc: str, **request: str) -> Result[Any]:
         method = method_named(WebKeyService.desc(), rpc)
@@ -157,7 +154,7 @@ async def test_what_cannot_be_signed_or_encrypted_stops_the_call(tmp_path: Path)
         everything = {"condition": {"request": {"all": True}}, "targets": [target]}
         await stopped_by("QUERY-Opoh7")
 
-        web_keys = ManageWebKeys(service.store, Runtime(now=service.clock), KeyPairs())
+        web_keys = ManageWebKeys(service.store, service.runtime, KeyPairs())
         await web_keys.ensure_first(service.instance)
         await stopped_by("EXEC-2n8fhs7g")
 
