@@ -16,7 +16,7 @@ IN_FLIGHT = 64
 FAST_RETRIES = {"retry": {"waits": ["0.1s"] * 50}}
 
 
-async def test_cut_connections_repeat_what_was_under_way_and_nothing_else(launch):
+async def test_cut_connections_repeat_what_was_in_flight_and_nothing_else(launch):
     """
     Publishers publish again with the same ids, we call again with the same delivery ids: once is enough.
     """

@@ -125,7 +125,7 @@ def posted(server: Server, content: bytes) -> int:
         connection.close()
 
 
-async def test_what_was_answered_is_delivered_though_the_server_was_killed_at_once(launch):
+async def test_what_was_answered_is_delivered_though_the_server_was_killed_immediately(launch):
     """
     ZITADEL sends an event once: after 200 it is on our disk, or it is lost.
     """

@@ -33,7 +33,7 @@ def seconds_in(error: str) -> float:
 @pytest.mark.parametrize("kind", KINDS)
 async def test_three_that_hang_share_what_there_is(harness, kind):
     """
-    Each with half a minute of its own: the caller has 1.2 s, and each gets its part of it.
+    Each with a time-out of half a minute: the caller has 1.2 s, and each gets its part of it.
     """
     async with Hostile(hangs) as server:
         await harness.bind(

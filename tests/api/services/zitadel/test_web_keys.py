@@ -39,7 +39,7 @@ NOT_ZERO = "value must not be in list [0]"
 
 @dataclass(frozen=True)
 class Speaker:
-    """Somebody who speaks one version over one wire, and Connect where REST has no route."""
+    """A client of one version over one wire, and over Connect where REST has no route."""
 
     service: Service
     version: str
@@ -97,7 +97,7 @@ async def give_first_keys(service: Service) -> None:
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def service(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Service]:
-    """The API on a store of its own, with the first keys of an instance."""
+    """The API on its own store, with the first keys of an instance."""
     async with running(tmp_path_factory.mktemp("service")) as opened:
         await give_first_keys(opened)
         yield opened
@@ -138,7 +138,7 @@ async def test_a_fresh_instance_has_two_keys(tmp_path, version):
 
 async def test_a_created_key_is_listed_last_and_waits(caller):
     """
-    It is published, and signs nothing until somebody says so.
+    It is published, and signs nothing until an operator activates it.
     """
     before = await caller.listed()
     created = await caller.ask("CreateWebKey", {"ecdsa": {"curve": "ECDSA_CURVE_P384"}})
@@ -257,7 +257,7 @@ async def test_deleting_an_unknown_key_has_no_date(caller):
 
 async def test_an_inactive_key_can_be_deleted(caller):
     """
-    Once nobody needs to verify what it has signed.
+    When receivers need not verify its signatures any more.
     """
     former = await caller.active()
     await caller.ask("ActivateWebKey", {"id": await caller.create()})
@@ -280,7 +280,7 @@ async def test_an_inactive_key_can_be_deleted(caller):
 )
 async def test_half_a_choice_is_refused(one, version, request_, member, cause):
     """
-    Nobody should get another key than they meant.
+    A caller must not get another key than the one it asked for.
     """
     caller = Speaker(one.service, version, Wire.GRPC)
     before = await caller.listed()
@@ -326,7 +326,7 @@ async def test_an_id_has_one_to_two_hundred_characters(one, version, rpc, key_id
 )
 async def test_only_an_owner_changes_keys(caller, who, expected):
     """
-    Whoever activates a key decides what every receiver has to trust.
+    An operator who activates a key decides which key every receiver has to trust.
     """
     before = await caller.listed()
     key_id = list(before)[-1]
@@ -339,7 +339,7 @@ async def test_only_an_owner_changes_keys(caller, who, expected):
 
 async def test_a_viewer_sees_the_keys(caller):
     """
-    And nobody sees them without a role that may.
+    And no caller sees them without a role that may.
     """
     seen = await caller.answer("ListWebKeys", caller=Caller.VIEWER)
 
