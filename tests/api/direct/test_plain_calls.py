@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from api.asgi_client import ApiClient, in_process
 from api.sample import Lines
 from api.wires import HttpRequest
+from outrider.api.asgi.limits import REQUEST_BYTES
 from outrider.api.asgi.types import DisconnectedError, Receive, Scope, Send, read_body
 from outrider.api.direct.app import DirectCalls
 from outrider.api.direct.events import DirectPublish
@@ -87,6 +89,19 @@ async def test_a_plain_call_never_reaches_the_general_way(path: str):
     assert (200, {"results": [{"id": "1"}]}) == (answer.status, answer.json())
 
 
+async def test_a_packed_call_is_plain():
+    answer = await posted({**JSON, "content-encoding": "gzip"}, gzip.compress(BODY))
+
+    assert (200, {"results": [{"id": "1"}]}) == (answer.status, answer.json())
+
+
+async def test_a_call_that_unpacks_to_too_much_goes_the_general_way():
+    body = gzip.compress(b" " * (REQUEST_BYTES + 1))
+    answer = await posted({**JSON, "content-encoding": "gzip"}, body)
+
+    assert (299, body) == (answer.status, answer.body)
+
+
 UNUSUAL = {
     "no token": {"authorization": ""},
     "a token that may not": {"authorization": "Bearer weak"},
@@ -94,7 +109,8 @@ UNUSUAL = {
     "another type": {"content-type": "application/cloudevents+json"},
     "a parameter": {"content-type": "application/json; charset=utf-8"},
     "a browser": {"origin": "https://example.com"},
-    "compression": {"content-encoding": "gzip"},
+    "another encoding": {"content-encoding": "br"},
+    "no gzip": {"content-encoding": "gzip"},
     "a deadline": {"connect-timeout-ms": "5"},
     "a deadline of gRPC": {"grpc-timeout": "5S"},
     "attributes of an event": {"ce-id": "1"},

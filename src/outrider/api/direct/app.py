@@ -1,7 +1,7 @@
 """Plain calls answered past the protocol library: bytes to a command, use case, bytes.
 
 Which calls those are `bootstrap` says. A call is plain when it is a POST of `application/json` of a
-known length without anything that asks for more: no compression, deadline, browser's origin or
+known length without anything that asks for more: no deadline, browser's origin or
 CloudEvents attributes. Everything else, and every body that is not plain, goes the general way,
 body included; so does a caller that is not let in. Permissions, rules, errors, metrics and the line
 in the log are the same on both ways.
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import zlib
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,7 @@ from connectrpc.errors import ConnectError
 from protobuf import DescMethod
 
 from outrider.api.asgi.error_details import with_readable_details
+from outrider.api.asgi.gzip import Gzip
 from outrider.api.asgi.limits import REQUEST_BYTES
 from outrider.api.asgi.types import (
     DISCONNECT_POLL_S,
@@ -55,7 +57,6 @@ from outrider.errors import OutriderError
 _UNUSUAL = frozenset(
     {
         b"origin",
-        b"content-encoding",
         b"transfer-encoding",
         b"connect-timeout-ms",
         b"grpc-timeout",
@@ -73,6 +74,7 @@ class PlainRequest:
 
     headers: Mapping[str, Sequence[str]]
     length: int
+    is_packed: bool = False
 
     def get(self, name: str, /) -> str | None:
         """The first value of a header."""
@@ -93,15 +95,28 @@ def plain_request(scope: Scope) -> PlainRequest | None:
         if name in _UNUSUAL or name.startswith(_CLOUD_EVENT) or not value.isascii():
             return None
         headers.setdefault(name.decode("latin-1"), []).append(value.decode("ascii"))
-    if headers.get("content-type") != ["application/json"]:
-        return None
-    if headers.get("connect-protocol-version", ["1"]) != ["1"]:
+    version = headers.get("connect-protocol-version", ["1"])
+    if headers.get("content-type") != ["application/json"] or version != ["1"]:
         return None
     (length, *others) = headers.get("content-length", [""])
     if others or not length.isdigit() or len(length) > _MAX_LENGTH_DIGITS:
         return None
+    encoding = headers.get("content-encoding", ["identity"])
     size = int(length)
-    return PlainRequest(headers, size) if 0 < size <= REQUEST_BYTES else None
+    if encoding not in (["identity"], ["gzip"]) or not 0 < size <= REQUEST_BYTES:
+        return None
+    return PlainRequest(headers, size, is_packed=encoding == ["gzip"])
+
+
+async def unpacked(body: bytes) -> bytes:
+    """Return what is in a body of gzip. Raise `HandOver` when it cannot be unpacked, or is too large."""
+    try:
+        text = Gzip().decompress(body, REQUEST_BYTES)
+    except (ConnectError, zlib.error, EOFError):
+        raise HandOver from None
+    # It may have taken milliseconds: other calls have the event loop before it is read.
+    await asyncio.sleep(0)
+    return text
 
 
 class Recorder:
@@ -172,7 +187,8 @@ class DirectCalls:
         recorder = Recorder(receive)
         try:
             actor = await self._admitted(call, request)
-            command = await call.read(await recorder.body(request.length))
+            body = await recorder.body(request.length)
+            command = await call.read(await unpacked(body) if request.is_packed else body)
         except HandOver:
             await self._otherwise(scope, recorder, send)
             return
