@@ -16,7 +16,6 @@ from api.wires import HttpRequest, HttpResponse
 from outrider.adapters.crypto.jose import KeyPairs, sign_jws
 from outrider.domain.access.permission import Actor, Role
 from outrider.domain.access.web_key import ecdsa_config, ed25519_config, rsa_config
-from outrider.runtime import Runtime
 from outrider.usecases.access.web_keys import ManageWebKeys, UseWebKeys
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -67,7 +66,7 @@ class Instance:
 async def instance(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Instance]:
     """With the first keys that an instance has."""
     async with running(tmp_path_factory.mktemp("service")) as service:
-        keys = ManageWebKeys(service.store, Runtime(now=service.clock), KeyPairs())
+        keys = ManageWebKeys(service.store, service.runtime, KeyPairs())
         await keys.ensure_first(service.instance)
         yield Instance(service, keys, Actor(service.instance, "1", frozenset({Role.IAM_OWNER})))
 

@@ -10,7 +10,6 @@ import pytest_asyncio
 from api.calls.service import running
 from api.endpoints.oauth.issuer import Issuer, new_account
 from outrider.adapters.crypto.jose import KeyPairs
-from outrider.runtime import Runtime
 from outrider.usecases.access.web_keys import ManageWebKeys
 
 
@@ -18,6 +17,6 @@ from outrider.usecases.access.web_keys import ManageWebKeys
 async def issuer(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Issuer]:
     """With one account that has a key and a secret."""
     async with running(tmp_path_factory.mktemp("service")) as service:
-        web_keys = ManageWebKeys(service.store, Runtime(now=service.clock), KeyPairs())
+        web_keys = ManageWebKeys(service.store, service.runtime, KeyPairs())
         await web_keys.ensure_first(service.instance)
         yield Issuer(service, web_keys, await new_account(service, "robot"))

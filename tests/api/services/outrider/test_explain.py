@@ -34,7 +34,6 @@ from api.calls.steps import (
 from api.calls.table import Call, Caller, ExpectedError, Row
 from api.services.zitadel.test_public_keys import KEY
 from outrider.adapters.crypto.jose import KeyPairs
-from outrider.runtime import Runtime
 from outrider.usecases.access.web_keys import ManageWebKeys
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -379,7 +378,7 @@ async def test_keys_decide_whether_an_encrypted_target_is_called(tmp_path: Path)
     An expired or missing key is the first thing to look for when a JWE target gets nothing.
     """
     async with running(tmp_path) as service:
-        web_keys = ManageWebKeys(service.store, Runtime(now=service.clock), KeyPairs())
+        web_keys = ManageWebKeys(service.store, service.runtime, KeyPairs())
         await web_keys.ensure_first(service.instance)
         secret = of_type("restCall", payloadType="PAYLOAD_TYPE_JWE")
         target = (await service.ask("CreateTarget", secret))["id"]

@@ -25,7 +25,6 @@ from api.calls.table import Caller
 from api.services.zitadel.test_public_keys import encoded
 from api.wires import HttpRequest, Result, Wire, request_of
 from outrider.adapters.crypto.jose import KeyPairs
-from outrider.runtime import Runtime
 from outrider.testing.receiver import Answer, ReceivedCall, Receiver
 from outrider.usecases.access.web_keys import ManageWebKeys
 from outrider_api.outrider.v1 import target_policy_service_pb as policy_pb
@@ -153,7 +152,7 @@ async def test_functions_can_be_signed_and_encrypted(tmp_path: Path):
     What is known about a user at login is the last thing that should travel openly.
     """
     async with running(tmp_path) as service, Receiver(host=HOST) as receiver:
-        web_keys = ManageWebKeys(service.store, Runtime(now=service.clock), KeyPairs())
+        web_keys = ManageWebKeys(service.store, service.runtime, KeyPairs())
         await web_keys.ensure_first(service.instance)
         signed = await make(service, receiver.url, payloadType="PAYLOAD_TYPE_JWT")
         secret = await make(service, receiver.url, payloadType="PAYLOAD_TYPE_JWE")

@@ -37,7 +37,6 @@ from api.calls.table import ALL_BUT_REST, Call, Caller, ExpectedError, Row
 from api.wires import HttpRequest
 from outrider.adapters.crypto.jose import KeyPairs
 from outrider.domain.interception.function_example import FUNCTION_EXAMPLES
-from outrider.runtime import Runtime
 from outrider.testing.receiver import Answer, Receiver
 from outrider.usecases.access.web_keys import ManageWebKeys
 
@@ -467,7 +466,7 @@ async def test_another_payload_type_is_sent_and_its_plain_text_shown(tmp_path: P
     Who debugs a receiver that cannot read a JWT wants to see what is in it.
     """
     async with running(tmp_path) as service, Receiver(host=HOST) as receiver:
-        web_keys = ManageWebKeys(service.store, Runtime(now=service.clock), KeyPairs())
+        web_keys = ManageWebKeys(service.store, service.runtime, KeyPairs())
         await web_keys.ensure_first(service.instance)
         request = of_type("restCall", payloadType="PAYLOAD_TYPE_JWT", endpoint=receiver.url)
         target = (await service.ask("CreateTarget", request))["id"]
