@@ -135,7 +135,7 @@ def test_a_connection_serves_call_after_call(tmp_path):
 
 def test_http_1_0_is_answered_and_kept_when_the_sender_asks(tmp_path):
     """
-    nginx speaks it to what is behind it; whoever is not told waits for the connection's end.
+    nginx speaks it to what is behind it; a client that is not told waits for the connection's end.
     """
     call = Sender().function("preaccesstoken")
     head = "POST / HTTP/1.0\r\nContent-Length: " + str(len(call.body)) + "\r\n"

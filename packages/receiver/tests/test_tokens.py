@@ -1,4 +1,4 @@
-"""JWT and JWE: opened with the right keys, whoever made them."""
+"""JWT and JWE: opened with the right keys, from any sender."""
 
 from __future__ import annotations
 
