@@ -15,7 +15,15 @@ from meta.language import HABITS, OPENINGS
 from meta.source import REPOSITORY
 
 # Folders of Python, and what is read in them: in tests, strings are data.
-PYTHON = ("src/outrider", "packages/receiver/src", "scripts", "benchmarks", "examples", "tests")
+PYTHON = (
+    "src/outrider",
+    "packages/receiver/src",
+    "packages/receiver/tests",
+    "scripts",
+    "benchmarks",
+    "examples",
+    "tests",
+)
 PAGES = (
     "*.md",
     "docs/**/*.md",

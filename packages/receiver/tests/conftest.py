@@ -1,6 +1,6 @@
 """What the receiver's tests share.
 
-Properties are drawn alike on every run: a failure that comes and goes helps nobody.
+Properties are drawn alike on every run: a failure that comes and goes is no help.
 """
 
 from __future__ import annotations

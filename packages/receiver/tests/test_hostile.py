@@ -1,4 +1,4 @@
-"""What strangers send: one exception, at once, and nobody is asked."""
+"""Calls of strangers: one exception, immediately, and no request to another server."""
 
 from __future__ import annotations
 
@@ -67,9 +67,9 @@ def headers_of(case, body: bytes) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
-def test_what_a_stranger_sends_is_refused_at_once_for_one_reason(case):
+def test_what_a_stranger_sends_is_refused_immediately_for_one_reason(case):
     """
-    Whoever reaches the URL chooses every byte: no crash, no wait, no call to somewhere else.
+    Any client that reaches the URL chooses every byte: no crash, no wait, no call to somewhere else.
     """
     body = body_of(case)
     headers = headers_of(case, body)
@@ -173,7 +173,7 @@ def test_any_signed_body_answers_with_one_exception(accept, data):
 )
 def test_any_json_under_any_name_is_typed_or_refused(value, name):
     """
-    A field that is promised to be a text is a text, or nobody gets to see it.
+    A field that is promised to be a text is a text, or no handler gets it.
     """
     for base in (
         {"event_type": "a"},
@@ -210,7 +210,7 @@ def test_a_good_token_with_anything_changed_is_refused(data):
         opened = tokens.open(changed)
     except InvalidCall:
         return
-    # The last character of a part carries bits that nobody reads.
+    # The last character of a part carries bits that no decoder reads.
     assert opened == b'{"event_type":"a"}'
 
 

@@ -125,7 +125,7 @@ def test_of_zitadel_the_same_bytes_are_the_same_event(inbox, receiver):
 
 def test_a_call_without_its_id_is_known_by_its_signature(inbox, receiver):
     """
-    Whoever recorded it takes from it what he likes, before or after it came whole.
+    An attacker who recorded it leaves out any header, before or after it came whole.
     """
     done: list[object] = []
     receiver.event()(done.append)
@@ -141,7 +141,7 @@ def test_a_call_without_its_id_is_known_by_its_signature(inbox, receiver):
 
 def test_two_deliveries_of_the_same_bytes_are_two(inbox, receiver):
     """
-    A replay in the same second has an id of its own.
+    A replay in the same second has its own id.
     """
     sender = Sender()
     for delivery_id in ("1", "2", "1", "2"):
@@ -284,7 +284,7 @@ def test_what_a_worker_left_when_it_died_is_taken_by_the_next(inbox, receiver, c
 
 def test_a_worker_waits_for_events_and_stops_when_told(inbox, receiver):
     """
-    As a thread beside the server.
+    As a thread next to the server.
     """
     done = threading.Event()
     receiver.event()(lambda _: done.set())
@@ -298,7 +298,7 @@ def test_a_worker_waits_for_events_and_stops_when_told(inbox, receiver):
     assert not worker.is_alive()
 
 
-def test_a_worker_goes_on_after_its_file_could_not_be_used(inbox, receiver, tmp_path):
+def test_a_worker_continues_after_its_file_could_not_be_used(inbox, receiver, tmp_path):
     """
     Without it everything would be accepted and nothing done, from a moment of a full disk on.
     """
@@ -325,7 +325,7 @@ def test_a_worker_goes_on_after_its_file_could_not_be_used(inbox, receiver, tmp_
 
 def test_interceptions_are_answered_and_never_queued(inbox, receiver):
     """
-    Somebody waits for them.
+    A program waits for them.
     """
     receiver.function("preuserinfo")(lambda _: None)
 

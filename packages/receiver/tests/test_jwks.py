@@ -74,7 +74,7 @@ def test_nothing_is_fetched_before_it_is_needed_and_then_once(keys, publisher):
     assert [URL] == publisher.asked
 
 
-def test_many_who_ask_at_once_wait_for_one_answer(keys, publisher):
+def test_concurrent_callers_wait_for_one_answer(keys, publisher):
     """
     A burst of calls after the start must not be a burst on the issuer.
     """
@@ -127,7 +127,7 @@ def test_an_unknown_key_is_looked_for_once_per_cool_down(keys, publisher, clock)
 
 def test_old_keys_serve_on_while_they_are_renewed(keys, publisher, clock):
     """
-    Nobody waits for the renewal.
+    No caller waits for the renewal.
     """
     assert keys.find("1") is not None
     clock.now += 301
@@ -243,7 +243,7 @@ def test_discovery_that_points_elsewhere_is_not_followed(document):
 )
 def test_keys_are_not_fetched_where_others_could_write_them(url):
     """
-    Whoever is on the way could sign anything.
+    An attacker on the way could sign anything.
     """
     with pytest.raises(ValueError, match="https"):
         Jwks(url)

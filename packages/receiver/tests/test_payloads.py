@@ -71,13 +71,13 @@ def extras(value) -> list[object]:
 @pytest.mark.parametrize("name", SAMPLES)
 def test_the_golden_sample_has_every_field_and_no_other(name):
     """
-    A field that is not in a sample is one whose name nobody has checked.
+    A field that is not in a sample is one whose name no test has checked.
     """
     payload = sample(name)
 
     assert KINDS[name] is type(payload)
     assert [] == extras(payload)
-    # The innermost actor acts for nobody.
+    # The innermost actor acts for no other.
     assert {".actor.actor.actor"} >= set(unset(payload))
 
 
@@ -180,7 +180,7 @@ def test_a_number_of_an_event_may_have_any_size(number):
 
 def test_what_is_empty_is_left_out_and_is_the_default():
     """
-    Go leaves it out; nobody should have to ask whether a name is there.
+    Go leaves it out; a handler should not have to ask whether a name is there.
     """
     assert Event(event_type="a") == parse_payload(b'{"event_type":"a"}')
     assert Event(event_type="a") == parse_payload(b'{"event_type":"a","userID":null}')

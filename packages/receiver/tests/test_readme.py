@@ -103,7 +103,7 @@ def test_the_first_example_refuses_a_stranger(server):
 
 def test_the_first_example_fits_on_a_screen():
     """
-    About 25 lines for the three things that people come for: otherwise nobody reads it.
+    About 25 lines for the three things that people come for: otherwise no visitor reads it.
     """
     assert len([line for line in SNIPPETS[0].splitlines() if line.strip()]) <= 25
     assert SIGNING_KEY == COMMAND[1]

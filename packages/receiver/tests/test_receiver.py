@@ -182,7 +182,7 @@ def test_two_handlers_for_one_thing_are_a_mistake(receiver):
     ]
 
 
-def test_what_nobody_wants_is_accepted_and_changes_nothing(receiver):
+def test_an_event_without_a_handler_is_accepted_and_changes_nothing(receiver):
     """
     A target may be told more than it has handlers for.
     """
@@ -295,7 +295,7 @@ def test_an_answer_that_the_function_has_no_place_for_is_the_handlers_failure(
     receiver, function, answer, caplog
 ):
     """
-    It would be ignored on the other side, and nobody would know why.
+    It would be ignored on the other side, and no log would say why.
     """
     receiver.function(function)(lambda _: answer)
 
@@ -327,7 +327,7 @@ def test_a_handler_that_fails_says_nothing_to_the_caller_and_all_to_the_log(rece
 
 async def test_a_loop_is_not_held_up_by_a_plain_function(receiver):
     """
-    It runs in a thread of its own; a coroutine runs in the loop.
+    It runs in its own thread; a coroutine runs in the loop.
     """
     threads: list[threading.Thread] = []
 
@@ -376,7 +376,7 @@ def test_a_body_that_is_not_bytes_is_the_programmers_mistake(receiver):
 
 def test_opening_alone_calls_no_handler(receiver):
     """
-    For who has an own way to go on.
+    For a program that continues in its own way.
     """
     receiver.event()(lambda _: pytest.fail("called"))
     opened = receiver.open(*SENDER.event("a.b"))

@@ -1,4 +1,4 @@
-"""`python -m outrider_receiver handlers.py`, as somebody runs it."""
+"""`python -m outrider_receiver handlers.py`, as a developer runs it."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ def test_http_1_0_is_answered_and_kept_when_the_sender_asks(tmp_path):
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM], ids=str)
 def test_it_stops_after_what_it_is_doing_and_hangs_up_on_the_idle(tmp_path, sent):
     """
-    Ctrl-C loses no work and waits for nobody who is silent.
+    Ctrl-C loses no work and waits for no silent client.
     """
     with serving(tmp_path) as (process, port):
         idle = socket.create_connection(("127.0.0.1", port), timeout=20)
@@ -195,7 +195,7 @@ def test_it_stops_after_what_it_is_doing_and_hangs_up_on_the_idle(tmp_path, sent
 )
 def test_what_is_no_call_gets_a_status(tmp_path_factory, request_, status, one_server):
     """
-    Whoever reaches the port writes what he likes.
+    A client that reaches the port writes any bytes.
     """
     assert status in raw(one_server, request_).split(b"\r\n")[0]
 

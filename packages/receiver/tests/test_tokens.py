@@ -164,7 +164,7 @@ async def test_a_loop_opens_tokens_too():
         (pem_of(ed25519.Ed25519PrivateKey.generate()), "neither"),
     ],
 )
-def test_a_private_key_that_cannot_be_used_says_so_at_once(pem, advice):
+def test_a_private_key_that_cannot_be_used_says_so_immediately(pem, advice):
     """
     At the start, not at the first call in the night; and without quoting it.
     """

@@ -52,7 +52,7 @@ def result_of(case) -> dict[str, object]:
 @pytest.mark.parametrize("case", cases("verifying", "signatures.json", "standard_webhooks.json"))
 def test_the_result_is_the_one_in_the_vectors(case):
     """
-    Whoever reaches the URL chooses the headers: each way of being wrong has its reason.
+    A client that reaches the URL chooses the headers: each way of being wrong has its reason.
     """
     result = result_of(case)
 

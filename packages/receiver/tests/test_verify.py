@@ -70,7 +70,7 @@ def test_hops_are_told_and_zero_without_the_header():
 @example("t=" + "9" * 5000)
 def test_any_text_answers_with_one_exception(header):
     """
-    Whoever calls the URL cannot choose which exception we raise.
+    A client of the URL cannot choose which exception we raise.
     """
     with pytest.raises(InvalidSignature):
         verify(BODY, {"ZITADEL-Signature": header}, signing_keys=SIGNING_KEY, now=AT)
@@ -143,7 +143,7 @@ def test_the_window_has_two_sides(now, seconds):
 
 def test_the_systems_clock_is_the_default():
     """
-    In production nobody passes the time.
+    In production no caller passes the time.
     """
     now = int(time.time())  # noqa: TID251 - the default is what is tested
     fresh = {"ZITADEL-Signature": sign(BODY, signing_keys=SIGNING_KEY, at=now)}

@@ -6,6 +6,7 @@ import asyncio
 import socket
 import ssl
 import struct
+from abc import ABC, abstractmethod
 from collections import deque
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -74,7 +75,7 @@ class Answer:
         return head.encode("latin-1") + self.body[: self.cut_at]
 
 
-class HttpServer:
+class HttpServer(ABC):
     """Answer every connection as a subclass says, from `listen` until it is closed."""
 
     def __init__(self) -> None:
@@ -82,13 +83,13 @@ class HttpServer:
         self._server: asyncio.Server | None = None
         self._numbers = count(1)
 
+    @abstractmethod
     def answer_to(self, request: Request) -> Answer:
         """Return the answer to this request."""
-        raise NotImplementedError
 
+    @abstractmethod
     def refuse(self, connection: Connection, problem: str) -> None:
         """Deal with a connection whose bytes are no request."""
-        raise NotImplementedError
 
     def new_connection(self, number: int) -> Connection:
         """Return the protocol that reads the next connection."""

@@ -430,7 +430,12 @@ FORM = "multipart/form-data; boundary=x"
         (b'{"a": 1}', "application/json", "Content-Type: text/plain\r\n", 415),
         (b'--x\r\n\r\n{"a": 1}\r\n--x--', FORM, "", 415),
         (b"a=1", "application/x-www-form-urlencoded", "", 415),
-        (gzip.compress(b'{"a": 1}', mtime=0), "application/json", "Content-Encoding: gzip\r\n", 415),
+        (
+            gzip.compress(b'{"a": 1}', mtime=0),
+            "application/json",
+            "Content-Encoding: gzip\r\n",
+            415,
+        ),
         (b'{"a": "' + b"x" * 3000 + b'"}', "application/json", "", 413),
         (b'{"a": "' + b"x" * 500_000 + b'"}', "application/json", "", 413),
     ],

@@ -212,8 +212,10 @@ async def test_a_transaction_that_stood_still_is_made_again(database: Database):
     def stand_still(unit):
         tries.append(1)
         if len(tries) == 1:
+            (pid,) = unit._connection.execute("SELECT pg_backend_pid()").fetchone()
             unit._connection.execute("SET idle_in_transaction_session_timeout = '20ms'")
-            time.sleep(0.2)
+            while database.execute(f"SELECT 1 FROM pg_stat_activity WHERE pid = {pid}"):
+                time.sleep(0.01)
         return publish(1)(unit)
 
     async with opened(database.url) as store:
