@@ -15,10 +15,9 @@ from outrider.api.services.messages.times import (
 from outrider.api.services.outrider.delivery_selection import (
     Page,
     is_id,
-    next_token,
+    page_fields,
     search_of,
     selected,
-    skip_counts,
     span,
 )
 from outrider.domain.delivery.delivery import Attempt, Delivery, DeliveryState
@@ -89,13 +88,7 @@ class DeliveryHandlers(DeliveryService):
             )
         else:
             result = await self._replay.named(actor, selection)
-        return pb.ReplayDeliveriesResponse(
-            deliveries=result.made,
-            next_page_token=next_token(result),
-            skipped=result.skipped,
-            reached_at=to_optional_timestamp(result.reached_at),
-            skips=skip_counts(result),
-        )
+        return pb.ReplayDeliveriesResponse(**page_fields(result))
 
     async def retry_deliveries(
         self, request: pb.RetryDeliveriesRequest, ctx: Context, /
@@ -106,14 +99,7 @@ class DeliveryHandlers(DeliveryService):
             result = await self._retry.found(actor, *selection)
         else:
             result = await self._retry.named(actor, selection)
-        return pb.RetryDeliveriesResponse(
-            deliveries=result.made,
-            next_page_token=next_token(result),
-            skipped=result.skipped,
-            reached_at=to_optional_timestamp(result.reached_at),
-            skips=skip_counts(result),
-            suspended=result.counts.deferred,
-        )
+        return pb.RetryDeliveriesResponse(**page_fields(result), suspended=result.counts.deferred)
 
     async def cancel_deliveries(
         self, request: pb.CancelDeliveriesRequest, ctx: Context, /
@@ -125,12 +111,7 @@ class DeliveryHandlers(DeliveryService):
         else:
             result = await self._cancel_many.named(actor, selection)
         return pb.CancelDeliveriesResponse(
-            deliveries=result.made,
-            next_page_token=next_token(result),
-            skipped=result.skipped,
-            reached_at=to_optional_timestamp(result.reached_at),
-            skips=skip_counts(result),
-            attempt_running=result.counts.deferred,
+            **page_fields(result), attempt_running=result.counts.deferred
         )
 
     async def cancel_delivery(

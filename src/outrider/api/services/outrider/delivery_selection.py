@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
-from outrider.api.services.messages.times import optional_time
+from outrider.api.services.messages.times import optional_time, to_optional_timestamp
 from outrider.domain.delivery.delivery import DeliveryState
 from outrider.domain.delivery.replay import LogRange, PagedResult
 from outrider.domain.delivery.search import DeliverySearch
@@ -77,14 +77,22 @@ def is_id(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) <= _MAX_ID_DIGITS
 
 
-def next_token(result: PagedResult) -> str:
-    """Return the token with which the next call continues; opaque to callers."""
+def page_fields(result: PagedResult) -> dict[str, Any]:
+    """Return the fields that the responses about many deliveries share.
+
+    The token with which the next call continues is opaque to callers.
+    """
     rest = result.rest
-    return "" if rest is None else f"{rest.after}-{rest.until}"
+    return {
+        "deliveries": result.made,
+        "next_page_token": "" if rest is None else f"{rest.after}-{rest.until}",
+        "skipped": result.skipped,
+        "reached_at": to_optional_timestamp(result.reached_at),
+        "skips": _skip_counts(result),
+    }
 
 
-def skip_counts(result: PagedResult) -> list[pb.SkipCount]:
-    """Return how many deliveries were skipped for each reason."""
+def _skip_counts(result: PagedResult) -> list[pb.SkipCount]:
     return [
         pb.SkipCount(reason=pb.SkipReason(reason.value), count=count)
         for reason, count in sorted(result.counts.skips.items())
