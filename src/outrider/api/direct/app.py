@@ -145,6 +145,10 @@ class Recorder:
         """Give the next message."""
         return self._read.pop(0) if self._read else await self._receive()
 
+    def forget(self) -> None:
+        """Drop what was read: a run may take minutes, and a body 4 MiB."""
+        self._read.clear()
+
     async def disconnected(self) -> None:
         """Return when the caller has left. The body was read, and is not needed any more."""
         while (await self._receive())["type"] != "http.disconnect":
@@ -187,11 +191,11 @@ class DirectCalls:
         recorder = Recorder(receive)
         try:
             actor = await self._admitted(call, request)
-            body = await recorder.body(request.length)
-            command = await call.read(await unpacked(body) if request.is_packed else body)
+            command = await _read(call, request, recorder)
         except HandOver:
             await self._otherwise(scope, recorder, send)
             return
+        recorder.forget()
         run = self._run(call, actor, command, request, started_at)
         response = await (_until_disconnect(run, recorder) if call.is_watched else run)
         await response.send(send, is_rest=scope["path"] != procedure_of(call.method))
@@ -253,6 +257,11 @@ class DirectResponse:
         body = with_readable_details(error)
         status = HTTP_STATUS[self.error.code]
         await send_response(send, status, headers, rest_error(body) if is_rest else body)
+
+
+async def _read(call: DirectCall[Any], request: PlainRequest, recorder: Recorder) -> Any:
+    body = await recorder.body(request.length)
+    return await call.read(await unpacked(body) if request.is_packed else body)
 
 
 async def _until_disconnect(
